@@ -1,0 +1,1 @@
+"""The edges: job systems over HTTP, Table storage, app settings, the clock."""

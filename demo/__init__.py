@@ -1,0 +1,1 @@
+"""A job system to watch, and the commands behind `make demo` and `make run`."""

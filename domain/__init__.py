@@ -1,0 +1,1 @@
+"""What Job Monitor decides, without I/O and without a clock."""

@@ -1,0 +1,47 @@
+"""The errors that Job Monitor raises on purpose.
+
+JobMonitorError
+|-- Faults                    names every fault at once
+|   |-- InvalidInput          the request is wrong; HTTP 400, nothing changed
+|   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
+|-- SourceRefused             the job system did not take the job
+`-- StoreUnavailable          Table storage did not answer; try again later
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong: where, and what."""
+
+    where: str
+    what: str
+
+
+class JobMonitorError(Exception):
+    """The root of this app's own errors."""
+
+
+class Faults(JobMonitorError):
+    """An error that names every fault at once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{fault.where}: {fault.what}" for fault in faults))
+
+
+class InvalidInput(Faults):
+    """A request that can't be taken; each fault names a field."""
+
+
+class ConfigurationFault(Faults):
+    """A configuration that can't be used; each fault names file, table and key, or a setting."""
+
+
+class SourceRefused(JobMonitorError):
+    """The job system did not start the job; the text is safe to show."""
+
+
+class StoreUnavailable(JobMonitorError):
+    """Table storage could not be reached, or refused; the text is safe to show."""
