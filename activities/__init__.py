@@ -1,0 +1,1 @@
+"""The activities: each parses its input, calls an adapter, returns JSON."""

@@ -1,0 +1,1 @@
+"""A local host for Durable Functions apps in Python, for development and tests."""

@@ -1,0 +1,1 @@
+"""The orchestrators: each turns decisions into yields."""

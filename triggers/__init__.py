@@ -1,0 +1,1 @@
+"""The edges that people and timers come in by."""

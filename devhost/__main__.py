@@ -1,0 +1,97 @@
+"""`python -m devhost`: run the function app of a folder on this machine."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from devhost.app import App, AppError, load
+from devhost.server import Server, methods, paths
+from devhost.store import StateFileError
+from devhost.timers import schedule_of
+
+_GRACE = 5.0
+
+
+def main() -> int:
+    """Serve until Ctrl-C; the exit code is 0 then, 1 on any fault."""
+    arguments = _parse()
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
+    )
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    try:
+        app = load(arguments.app)
+        arguments.state.parent.mkdir(parents=True, exist_ok=True)
+        server = Server(app, arguments.state)
+    except (AppError, StateFileError) as error:
+        return _fail(str(error))
+    except Exception:  # noqa: BLE001 - whatever the app's import raises is for its author
+        traceback.print_exc()
+        return _fail(f"{arguments.app} can't be loaded")
+    try:
+        asyncio.run(_serve(app, server, arguments.port))
+    except OSError as error:
+        return _fail(f"port {arguments.port} can't be used: {error.strerror}")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
+    parser.add_argument("--app", type=Path, default=Path(), help="folder of the app (.)")
+    parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (7071)")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=Path(".local/devhost.db"),
+        help="file of the task hub (.local/devhost.db)",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log everything")
+    return parser.parse_args()
+
+
+async def _serve(app: App, server: Server, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    origin = await server.start(port)
+    print(_overview(app, origin), flush=True)  # noqa: T201
+    stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(server.failed())
+    await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+    crashed = failed.done()
+    ended = await server.stop(_GRACE)
+    if crashed or not ended:
+        # A thread that is still at work would keep the process alive; its activity runs
+        # again at the next start.
+        os._exit(1 if crashed else 0)
+    failed.cancel()
+
+
+def _overview(app: App, origin: str) -> str:
+    """The functions and their URLs, in the manner of `func start`."""
+    lines = ["", f"Functions of {app.folder} (task hub {app.hub}):", ""]
+    for function in sorted(app.functions, key=lambda f: f.name):
+        if function.kind == "httpTrigger":
+            verbs = ",".join(methods(function))
+            where = f"[{verbs}] {origin}{paths(app.route_prefix, function)[0]}"
+        elif function.kind == "timerTrigger":
+            where = f"timerTrigger ({schedule_of(function)})"
+        else:
+            where = function.kind
+        lines.append(f"    {function.name}: {where}")
+    return "\n".join([*lines, "", f"Listening on {origin}. Press Ctrl-C to stop.", ""])
+
+
+def _fail(message: str) -> int:
+    print(f"devhost: {message}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

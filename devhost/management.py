@@ -1,0 +1,344 @@
+"""The Durable HTTP API: start, status, list, events, terminate, suspend, resume, restart, purge.
+
+Status codes, headers and bodies are those of the Durable Functions extension 3.x, where a
+start of a running instance is 409 and a purge of one is 412. The same routes are served for
+people under `/runtime/webhooks/durabletask/` and for the SDK's client under `/durabletask/`.
+Deliberate differences are listed in devhost/README.md.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote_plus
+
+from aiohttp import web
+
+from devhost.engine import AlreadyExists, Engine
+from devhost.events import EventType, stamp
+from devhost.rendering import status_payload
+from devhost.store import TERMINAL
+
+WEBHOOK = "/runtime/webhooks/durabletask"
+RPC = "/durabletask"
+_PAGE = "x-ms-continuation-token"
+_STATUSES = {"Running", "Pending", "ContinuedAsNew", "Suspended", *TERMINAL}
+_LINKS = {
+    "statusQueryGetUri": "",
+    "sendEventPostUri": "/raiseEvent/{eventName}",
+    "terminatePostUri": "/terminate?reason={text}",
+    "rewindPostUri": "/rewind?reason={text}",
+    "purgeHistoryDeleteUri": "",
+    "restartPostUri": "/restart",
+    "suspendPostUri": "/suspend?reason={text}",
+    "resumePostUri": "/resume?reason={text}",
+}
+
+
+class _Query:
+    """Query parameters: names in any case, lenient values, as the extension reads them."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in request.query.items():
+            self._values.setdefault(name.lower(), []).append(value)
+
+    def text(self, name: str) -> str | None:
+        return self._values.get(name.lower(), [None])[0]
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        return {"true": True, "false": False}.get((self.text(name) or "").lower(), default)
+
+    def number(self, name: str) -> float | None:
+        try:
+            return float(self.text(name) or "")
+        except ValueError:
+            return None
+
+    def date(self, name: str) -> datetime | None:
+        text = self.text(name)
+        if not text:
+            return None
+        head, dash, tail = text.partition("-")
+        try:
+            # strftime writes the year 1 as "1", and the SDK sends it so.
+            parsed = datetime.fromisoformat(head.zfill(4) + dash + tail)
+        except ValueError:
+            return None
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+    def statuses(self) -> list[str]:
+        named = (v.split(",") for v in self._values.get("runtimestatus", []))
+        return [s.strip() for values in named for s in values if s.strip() in _STATUSES]
+
+
+class ManagementApi:
+    """The handlers, over one engine."""
+
+    def __init__(self, engine: Engine, hub: str, default_version: str = "") -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._suffix = f"taskHub={quote(hub)}&connection=Storage"
+        self._hub = hub
+        self._default_version = default_version
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one catch-all route under each of the two bases."""
+        return [web.route("*", base + "/{rest:.*}", self.handle) for base in (WEBHOOK, RPC)]
+
+    def client_binding(self, origin: str) -> str:
+        """The JSON text that a durable client parameter is given; `origin` without a slash."""
+        create = f"{origin}{WEBHOOK}/orchestrators/{{functionName}}[/{{instanceId}}]?"
+        return json.dumps(
+            {
+                "taskHubName": self._hub,
+                "connectionName": None,
+                "creationUrls": {
+                    "createNewInstancePostUri": create,
+                    "createAndWaitOnNewInstancePostUri": create
+                    + "timeout={timeoutInSeconds}&pollingInterval={intervalInSeconds}&",
+                },
+                "managementUrls": self._links(origin, "INSTANCEID"),
+                "baseUrl": origin + WEBHOOK,
+                "requiredQueryStringParameters": "",
+                "rpcBaseUrl": f"{origin}{RPC}/",
+                "httpBaseUrl": None,
+            }
+        )
+
+    def _links(self, origin: str, id_: str) -> dict[str, str]:
+        base = f"{origin}{WEBHOOK}/instances/{id_}"
+        links = {
+            name: base + path + ("&" if "?" in path else "?") + self._suffix
+            for name, path in _LINKS.items()
+        }
+        return {"id": id_} | links
+
+    # -- routing --------------------------------------------------------------------------
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Dispatch on verb and path; what is not known is 404 with an empty body."""
+        raw = request.rel_url.raw_path
+        base = WEBHOOK if raw.lower().startswith(WEBHOOK) else RPC
+        parts = [unquote_plus(p) for p in raw[len(base) :].strip("/").split("/")]
+        match request.method, [parts[0].lower(), *parts[1:]]:
+            case "POST", ["orchestrators", name]:
+                return await self._start(request, name, uuid.uuid4().hex)
+            case "POST", ["orchestrators", name, id_]:
+                return await self._start(request, name, id_)
+            case "GET", ["instances"]:
+                return self._list(request)
+            case "DELETE", ["instances"]:
+                return self._purge_by_filter(request)
+            case "GET", ["instances", id_]:
+                return self._status(request, id_)
+            case "DELETE", ["instances", id_]:
+                return self._purge(id_)
+            case "POST", ["instances", id_, event, name] if event.lower() == "raiseevent":
+                return await self._raise_event(request, id_, name)
+            case "POST", ["instances", id_, operation]:
+                return await self._operate(request, id_, operation.lower())
+            case _:
+                return web.Response(status=404)
+
+    async def _operate(self, request: web.Request, id_: str, operation: str) -> web.Response:
+        if operation == "restart":
+            return await self._restart(request, id_)
+        instance = self._store.instance(id_)
+        if operation not in ("terminate", "suspend", "resume", "rewind") or instance is None:
+            return web.Response(status=404)
+        if operation == "rewind":
+            return _json(501, "devhost does not serve rewind; see devhost/README.md")
+        if instance.ended:
+            return web.Response(status=410)
+        reason = _Query(request).text("reason")
+        if operation == "terminate":
+            self._engine.send(id_, EventType.EXECUTION_TERMINATED, Input=reason)
+            return web.Response(status=202)
+        if (operation == "suspend") == (instance.status == "Suspended"):
+            return _fault(
+                500,
+                f"Cannot {operation} the orchestration instance {id_} because instance is in "
+                f"the {instance.status} state.",
+            )
+        suspend = operation == "suspend"
+        kind = EventType.EXECUTION_SUSPENDED if suspend else EventType.EXECUTION_RESUMED
+        self._engine.send(id_, kind, Reason=reason)
+        return web.Response(status=202)
+
+    # -- start and restart ----------------------------------------------------------------
+
+    async def _start(self, request: web.Request, name: str, id_: str) -> web.Response:
+        query = _Query(request)
+        timeout, interval = query.number("timeout"), query.number("pollingInterval")
+        if timeout is not None and interval is not None and interval > timeout:
+            return _message(400, "The pollingInterval is longer than the timeout.")
+        body = await request.text()
+        if body and not _is_json(body):
+            return _fault(400, "Invalid JSON content")
+        version = query.text("version") or self._default_version
+        try:
+            self._engine.create(name, id_, body or None, version=version)
+        except AlreadyExists as error:
+            return _message(409, str(error))
+        return await self._check_status(request, id_, timeout, interval)
+
+    async def _restart(self, request: web.Request, id_: str) -> web.Response:
+        query = _Query(request)
+        known = self._store.instance(id_)
+        if known is None:
+            return _fault(400, "InstanceId does not match a valid orchestration instance.")
+        new_id = uuid.uuid4().hex if query.flag("restartWithNewInstanceId", default=True) else id_
+        try:
+            self._engine.create(known.name, new_id, known.input, version=known.version)
+        except AlreadyExists:
+            return _fault(409, "A non-terminal instance with this instance ID already exists.")
+        return await self._check_status(
+            request, new_id, query.number("timeout"), query.number("pollingInterval")
+        )
+
+    async def _check_status(
+        self, request: web.Request, id_: str, patience: float | None, interval: float | None
+    ) -> web.Response:
+        """The answer to a start: 202 with links, or the end if the caller waits for it."""
+        if patience is not None and interval is not None:
+            deadline = asyncio.get_running_loop().time() + patience
+            while asyncio.get_running_loop().time() < deadline:
+                instance = self._store.instance(id_)
+                if instance and instance.status == "Completed":
+                    return web.Response(
+                        text=instance.output or "null", content_type="application/json"
+                    )
+                if instance and instance.ended:
+                    return _json(200, status_payload(instance))
+                await asyncio.sleep(max(interval, 0.01))
+        links = self._links(f"{request.scheme}://{request.host}", quote_plus(id_))
+        links |= {"id": id_}
+        del links["rewindPostUri"]  # the extension leaves it out here, the SDK does not
+        headers = {"Location": links["statusQueryGetUri"], "Retry-After": "10"}
+        return _json(202, links, headers)
+
+    # -- status and list ------------------------------------------------------------------
+
+    def _status(self, request: web.Request, id_: str) -> web.Response:
+        query = _Query(request)
+        instance = self._store.instance(id_)
+        if instance is None:
+            return web.Response(status=404)
+        show_history = query.flag("showHistory", default=False) and instance.status != "Pending"
+        payload = status_payload(
+            instance,
+            history=self._store.history(id_) if show_history else None,
+            show_input=query.flag("showInput", default=True),
+            show_output=query.flag("showHistoryOutput", default=False),
+        )
+        if not instance.ended:
+            return _json(202, payload, {"Location": str(request.url), "Retry-After": "5"})
+        as_error = query.flag("returnInternalServerErrorOnFailure", default=False)
+        return _json(500 if as_error and instance.status == "Failed" else 200, payload)
+
+    def _list(self, request: web.Request) -> web.Response:
+        query = _Query(request)
+        top = int(query.number("top") or 0) or 100
+        found = self._store.instances(
+            prefix=query.text("instanceIdPrefix") or "",
+            after=_open_token(request.headers.get(_PAGE, "")),
+            created=_created_between(query),
+            statuses=query.statuses(),
+            limit=top + 1,
+        )
+        page, rest = found[:top], found[top:]
+        token = base64.urlsafe_b64encode(page[-1].id.encode()).decode() if rest else ""
+        show_input = query.flag("showInput", default=True)
+        return _json(200, [status_payload(i, show_input=show_input) for i in page], {_PAGE: token})
+
+    # -- events ---------------------------------------------------------------------------
+
+    async def _raise_event(self, request: web.Request, id_: str, name: str) -> web.Response:
+        instance = self._store.instance(id_)
+        if instance is None:
+            return web.Response(status=404)
+        if instance.ended:
+            return web.Response(status=410)
+        if request.content_type != "application/json":
+            return _message(400, "Only application/json request content is supported")
+        body = await request.text()
+        if body and not _is_json(body):
+            return _fault(400, "Invalid JSON content")
+        self._engine.send(
+            id_, EventType.EVENT_RAISED, Name=name, Input=body or "null", ParentTraceContext=None
+        )
+        return web.Response(status=202)
+
+    # -- purge ----------------------------------------------------------------------------
+
+    def _purge(self, id_: str) -> web.Response:
+        with self._store.transaction():
+            instance = self._store.instance(id_)
+            if instance is None:
+                return web.Response(status=404)
+            if not instance.ended:
+                return _json(
+                    412,
+                    "Only orchestrations in a terminal state can be purged, but the orchestration "
+                    f"with instance ID {id_} has status {instance.status}",
+                )
+            self._store.delete(id_)
+        return _json(200, {"instancesDeleted": 1})
+
+    def _purge_by_filter(self, request: web.Request) -> web.Response:
+        query = _Query(request)
+        if query.date("createdTimeFrom") is None:
+            return _json(400, "Please provide value for 'createdTimeFrom' parameter.")
+        # With no terminal status named, the extension deletes live instances too. Not here.
+        statuses = sorted(TERMINAL & set(query.statuses())) or sorted(TERMINAL)
+        with self._store.transaction():
+            found = self._store.instances(statuses=statuses, created=_created_between(query))
+            for instance in found:
+                self._store.delete(instance.id)
+        return _json(200, {"instancesDeleted": len(found)}) if found else web.Response(status=404)
+
+
+def _created_between(query: _Query) -> tuple[str, str]:
+    bounds = query.date("createdTimeFrom"), query.date("createdTimeTo")
+    return stamp(bounds[0]) if bounds[0] else "", stamp(bounds[1]) if bounds[1] else "9999"
+
+
+def _open_token(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    text = json.dumps(body, separators=(",", ":"))
+    return web.Response(status=status, text=text, content_type="application/json", headers=headers)
+
+
+def _message(status: int, message: str) -> web.Response:
+    return _json(status, {"Message": message})
+
+
+def _fault(status: int, exception_message: str) -> web.Response:
+    """An error as ASP.NET renders an exception, without a stack of ours."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        message, kind = "Something went wrong while processing your request", "System.Exception"
+    else:
+        message = "One or more of the arguments submitted is incorrect"
+        kind = "System.ArgumentException"
+    body = {"Message": message, "ExceptionMessage": exception_message, "ExceptionType": kind}
+    return _json(status, body | {"StackTrace": ""})
