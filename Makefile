@@ -1,0 +1,61 @@
+# `make` alone lists what there is. Needs Python 3.11 or later, Node 20 or later and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Each is rebuilt when what it was installed from changes.
+PACKAGES := .venv/.installed
+AZURITE := demo/node_modules/.installed
+
+# As one command, so that both locks are always resolved alike.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--generate-hashes --no-emit-index-url --no-annotate
+
+.PHONY: help demo run test lint e2e lock clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-6s %s\n' "$$name" "$$text"; done
+
+demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stored row
+	@$(BIN)/python -m demo
+
+run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
+	@$(BIN)/python -m demo run
+
+test: $(PACKAGES) $(AZURITE) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(PACKAGES) ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...
+	@[ -n "$(BASE_URL)" ] || { echo "Say which host to test: make e2e BASE_URL=http://..."; exit 1; }
+	$(BIN)/python -m pytest tests/e2e --base-url "$(BASE_URL)"
+
+lock: $(PACKAGES) ## Take up new versions of all dependencies
+	$(BIN)/pip install --quiet uv
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	cd demo && npm install --package-lock-only --omit-lockfile-registry-resolved
+
+clean: ## Remove what was installed, cached and stored here
+	rm -rf .venv demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PACKAGES): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or later is needed; '$(PYTHON)' is missing or older (make PYTHON=...)."; exit 1; }
+	@echo "Installing the Python packages into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(AZURITE): demo/package-lock.json
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null || \
+		{ echo "Node 20 or later is needed; 'node' is missing or older."; exit 1; }
+	@echo "Installing Azurite into demo/node_modules"
+	@cd demo && npm ci --silent --no-audit --no-fund
+	@touch $@
