@@ -9,6 +9,7 @@ from pathlib import Path
 import azure.functions as func
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from azure.durable_functions.models.utils import http_utils
 
 from devhost import timers
 from devhost.app import App, FunctionInfo
@@ -91,6 +92,8 @@ class Server:
         for task in self._timers:
             task.cancel()
         ended = await asyncio.to_thread(self.engine.stop, grace)
+        # The SDK's client keeps a session for the process, and has no public way to close it.
+        await http_utils._close_session()  # noqa: SLF001
         if self._runner:
             await self._runner.cleanup()
         if ended:

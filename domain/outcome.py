@@ -34,6 +34,7 @@ class Poll(WireModel):
         message: The source's text about the job, at most 1,024 characters.
         retry_after_seconds: The source's wish for the time until the next poll.
         detail: Why the job could not be seen, for people; never holds a secret.
+        recorded: Whether the store took what this poll saw.
     """
 
     outcome: Outcome
@@ -42,3 +43,4 @@ class Poll(WireModel):
     message: str | None = None
     retry_after_seconds: float | None = None
     detail: str | None = None
+    recorded: bool = True

@@ -1,0 +1,85 @@
+"""`DoCleanup`: purge finished instances and remove rows past their retention."""
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Any
+
+import azure.durable_functions as df
+from azure.durable_functions import OrchestrationRuntimeStatus
+
+from adapters.services import Services, services
+from domain import names
+from domain.cleanup import TIME_BUDGET, CleanupProgress, windows
+
+bp = df.Blueprint()
+log = logging.getLogger(__name__)
+
+# Named one by one: a purge that names none deletes running instances too.
+_ENDED = [
+    OrchestrationRuntimeStatus.Completed,
+    OrchestrationRuntimeStatus.Failed,
+    OrchestrationRuntimeStatus.Terminated,
+    OrchestrationRuntimeStatus.Canceled,
+]
+
+
+@bp.function_name(names.DO_CLEANUP)
+@bp.activity_trigger(input_name="progress")
+@bp.durable_client_input(client_name="client")
+async def do_cleanup(
+    progress: dict[str, Any], client: df.DurableOrchestrationClient
+) -> dict[str, Any]:
+    """One cleanup within the time budget.
+
+    Args:
+        progress: A `CleanupProgress` as JSON: where the last run stopped.
+        client: The durable client of the task hub.
+
+    Returns:
+        The new `CleanupProgress` as JSON.
+    """
+    tools = services()
+    deadline = tools.now() + TIME_BUDGET
+    done = await clean(CleanupProgress.model_validate(progress), client, tools, deadline)
+    log.info(
+        "Cleanup: %d instances, %d monitors, more: %s", done.instances, done.monitors, done.more
+    )
+    return done.to_wire()
+
+
+async def clean(
+    progress: CleanupProgress,
+    client: df.DurableOrchestrationClient,
+    tools: Services,
+    deadline: datetime,
+) -> CleanupProgress:
+    """Purge span by span, then remove rows, until done or at the deadline."""
+    cutoff = tools.now() - tools.settings.retention
+    through, instances, more = progress.purged_through, 0, False
+    for begin, end in windows(through, cutoff):
+        if tools.now() >= deadline:
+            more = True
+            break
+        purged = await client.purge_instance_history_by(begin, end, _ENDED)
+        instances += purged.instances_deleted
+        through = end
+    monitors, rows_left = await asyncio.to_thread(_remove_rows, tools, cutoff, deadline)
+    return CleanupProgress(
+        purged_through=through,
+        more=more or rows_left,
+        runs=progress.runs + 1,
+        last_run_at=tools.now(),
+        instances=instances,
+        monitors=monitors,
+    )
+
+
+def _remove_rows(tools: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
+    """How many monitors were removed, and whether the deadline left some."""
+    removed = 0
+    for row in tools.monitors.ended_before(cutoff):
+        if tools.now() >= deadline:
+            return removed, True
+        removed += tools.monitors.delete(row)
+    return removed, False

@@ -1,0 +1,52 @@
+"""`GetJobStatus`: one look at the job; HTTP trouble is an outcome, never an exception."""
+
+import logging
+from typing import Any
+
+import azure.durable_functions as df
+
+from adapters.services import services
+from domain import names
+from domain.decide import observe
+from domain.errors import JobMonitorError, StoreUnavailable
+from domain.monitor import Watch
+from domain.outcome import Outcome, Poll
+
+bp = df.Blueprint()
+log = logging.getLogger(__name__)
+
+
+@bp.function_name(names.GET_JOB_STATUS)
+@bp.activity_trigger(input_name="watch")
+def get_job_status(watch: dict[str, Any]) -> dict[str, Any]:
+    """Poll the job of a watch and write the heartbeat.
+
+    Args:
+        watch: A `Watch` as JSON.
+
+    Returns:
+        A `Poll` as JSON. `recorded` is false if the store did not take the heartbeat; then
+        the next poll writes what this one could not.
+    """
+    return poll_job(Watch.model_validate(watch)).to_wire()
+
+
+def poll_job(watch: Watch) -> Poll:
+    """Ask the source, then write what was seen to the store."""
+    try:
+        tools = services()
+        now = tools.now()
+        poll = tools.jobs.poll(tools.sources.get(watch.source), watch.job_id, now)
+        seen = observe(watch, poll, now)
+    except JobMonitorError as error:
+        # The source was removed from the configuration, or the configuration is broken.
+        # Neither says anything about the job: the watch goes on until it expires.
+        log.warning("%s: can't poll: %s", watch.monitor_id, error)
+        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), recorded=False)
+    log.info("%s: %s (%s)", watch.monitor_id, poll.outcome, poll.raw_status or poll.detail)
+    try:
+        tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
+    except StoreUnavailable as error:
+        log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
+        return poll.model_copy(update={"recorded": False})
+    return poll

@@ -1,0 +1,35 @@
+"""`RecordFinalStatus`: write how a watch ended. The orchestrator repeats it until it holds."""
+
+import logging
+from typing import Any
+
+import azure.durable_functions as df
+
+from adapters.services import services
+from domain import names
+from domain.errors import JobMonitorError
+from domain.monitor import Watch, row_of
+
+bp = df.Blueprint()
+log = logging.getLogger(__name__)
+
+
+@bp.function_name(names.RECORD_FINAL_STATUS)
+@bp.activity_trigger(input_name="watch")
+def record_final_status(watch: dict[str, Any]) -> bool:
+    """Write the verdict of a watch to the store; doing it twice changes nothing.
+
+    Args:
+        watch: A `Watch` with its verdict, as JSON.
+
+    Returns:
+        Whether the store took it.
+    """
+    row = row_of(Watch.model_validate(watch))
+    try:
+        services().monitors.finish(row)
+    except JobMonitorError as error:
+        log.warning("%s: final status %s not stored: %s", row.id, row.state, error)
+        return False
+    log.info("%s: ended %s: %s", row.id, row.state, row.reason)
+    return True

@@ -1,0 +1,112 @@
+"""The task hub as the triggers need it, over the SDK's durable client.
+
+The client tells an unknown instance by a falsy status, and a start that lost a race by a bare
+`Exception`. Here the first is `None`, and the second is looked up.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+import azure.durable_functions as df
+
+from domain import names
+from domain.monitor import MonitorRow, State, Verdict
+
+log = logging.getLogger(__name__)
+
+_ENDED = {"Completed", "Failed", "Terminated", "Canceled"}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance of the task hub.
+
+    Attributes:
+        runtime_status: As the management API spells it.
+        run: The run of the monitor that it watches; None if it is no monitor.
+        reason: Its output, if that is text: the reason given to a terminate.
+    """
+
+    runtime_status: str
+    run: int | None
+    reason: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it does nothing more."""
+        return self.runtime_status in _ENDED
+
+
+async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
+    """The instance, or None."""
+    status = await client.get_status(instance_id, show_input=True)
+    if not status or status.runtime_status is None:
+        return None
+    output = status.output
+    return Instance(
+        status.runtime_status.value,
+        _run(status.input_),
+        output if isinstance(output, str) else None,
+    )
+
+
+def truth(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorRow:
+    """The row as it is in truth: live, but with its instance terminated, it is `Terminated`.
+
+    An instance of an earlier run says nothing: the new one is about to start.
+    """
+    if row.state.final or instance is None or instance.run != row.run:
+        return row
+    if instance.runtime_status not in ("Terminated", "Canceled"):
+        return row
+    reason = instance.reason or "Terminated through the management API."
+    return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=now))
+
+
+async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+    """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
+
+    Raises:
+        Exception: The task hub did not take the start.
+    """
+    instance = await find(client, row.id)
+    if instance and not instance.ended:
+        return
+    watch = row.first_watch().to_wire()
+    await _start(client, names.JOB_MONITORING, row.id, watch)
+
+
+async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:
+    """Start `PeriodicCleanup` unless it runs.
+
+    Raises:
+        Exception: The task hub did not take the start.
+    """
+    instance = await find(client, names.CLEANUP_INSTANCE)
+    if instance is None or instance.ended:
+        await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, {})
+        log.info("Started %s", names.PERIODIC_CLEANUP)
+
+
+async def _start(
+    client: df.DurableOrchestrationClient, name: str, instance_id: str, input_: dict[str, object]
+) -> None:
+    try:
+        await client.start_new(name, instance_id, input_)
+    except Exception:
+        # Somebody else may have been first; then it runs, which is all that was asked for.
+        instance = await find(client, instance_id)
+        if instance is None or instance.ended:
+            raise
+
+
+def _run(input_: object) -> int | None:
+    """The run in the input of a `JobMonitoring` instance: JSON text of a `Watch`."""
+    try:
+        watch = json.loads(input_) if isinstance(input_, str) else input_
+    except ValueError:
+        return None
+    run = watch.get("run") if isinstance(watch, dict) else None
+    return run if isinstance(run, int) else None

@@ -1,0 +1,63 @@
+"""What the triggers and activities work with, composed once in each process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+from adapters.clock import utc_now
+from adapters.job_api import JobApi
+from adapters.monitor_table import MonitorTable
+from adapters.settings import Settings, read_settings
+from domain.errors import ConfigurationFault, Fault
+from domain.sources import Sources, load_sources
+
+
+@dataclass(frozen=True)
+class Services:
+    """The adapters, configured."""
+
+    settings: Settings
+    sources: Sources
+    jobs: JobApi
+    monitors: MonitorTable
+    now: Callable[[], datetime] = utc_now
+
+
+@cache
+def services() -> Services:
+    """The services of this process.
+
+    Raises:
+        ConfigurationFault: A setting or the sources' file is wrong. It is read again at the
+            next call, so that nothing runs half configured.
+    """
+    settings = read_settings()
+    try:
+        text = settings.sources_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fault = Fault(settings.sources_file.name, f"can't be read: {type(error).__name__}")
+        raise ConfigurationFault([fault]) from error
+    return Services(
+        settings=settings,
+        sources=load_sources(text, settings.values, settings.sources_file.name),
+        jobs=JobApi(),
+        monitors=_monitors(settings),
+    )
+
+
+def _monitors(settings: Settings) -> MonitorTable:
+    if settings.table_connection:
+        try:
+            return MonitorTable.connect(connection=settings.table_connection)
+        except ValueError as error:
+            fault = Fault("JobStatusStorage", "is no connection string")
+            raise ConfigurationFault([fault]) from error
+    credential = (
+        ManagedIdentityCredential(client_id=settings.client_id)
+        if settings.client_id
+        else DefaultAzureCredential()
+    )
+    return MonitorTable.connect(endpoint=settings.table_service_uri, credential=credential)

@@ -1,0 +1,94 @@
+"""What a watch does after a poll: finish with a verdict, or sleep until the next poll.
+
+1. The job's own end is the verdict, at the deadline too.
+2. "Not found" three times in a row is `Lost`: nothing else that a poll sees ends a watch.
+3. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
+4. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
+   twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The
+   source's Retry-After makes it longer, the expire time shorter: the last poll is made then.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from domain.monitor import State, Verdict, Watch
+from domain.outcome import Outcome, Poll
+
+NOT_FOUND_LIMIT = 3
+MAX_BACKOFF = timedelta(minutes=15)
+HINT_GAP = timedelta(seconds=1)
+"""Hints bring the next poll forward, but not closer than this to the last one."""
+
+_JOB_ENDS = {
+    Outcome.SUCCEEDED: State.SUCCEEDED,
+    Outcome.FAILED: State.FAILED,
+    Outcome.CANCELLED: State.CANCELLED,
+}
+_BLIND = {Outcome.THROTTLED, Outcome.UNAUTHORIZED, Outcome.UNREACHABLE}
+
+
+def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
+    """The watch with what a poll at the time `at` saw; what it could not see stays."""
+    seen = {
+        name: value
+        for name in ("raw_status", "progress", "message")
+        if (value := getattr(poll, name)) is not None
+    }
+    if poll.recorded and poll.raw_status is not None:
+        seen["logged_status"] = poll.raw_status
+    return watch.model_copy(
+        update={
+            **seen,
+            "outcome": poll.outcome,
+            "detail": poll.detail,
+            "polls": watch.polls + 1,
+            "last_poll_at": at,
+            "failures": watch.failures + 1 if poll.outcome in _BLIND else 0,
+            "not_found": watch.not_found + 1 if poll.outcome is Outcome.NOT_FOUND else 0,
+        }
+    )
+
+
+def decide(watch: Watch, poll: Poll, now: datetime) -> Watch:
+    """The watch of the next generation: with a verdict, or with the time of the next poll."""
+    watch = observe(watch, poll, now)
+    ending = _ending(watch, now)
+    if ending:
+        state, reason = ending
+        verdict = Verdict(state=state, reason=reason, ended_at=now)
+        return watch.model_copy(update={"verdict": verdict, "next_poll_at": now})
+    wait = max(_pause(watch), timedelta(seconds=poll.retry_after_seconds or 0))
+    return watch.model_copy(update={"next_poll_at": min(now + wait, watch.expire_time)})
+
+
+def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
+    """When a watch that got a hint at the time `now` polls."""
+    return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
+
+
+def _ending(watch: Watch, now: datetime) -> tuple[State, str] | None:
+    outcome = watch.outcome
+    if outcome in _JOB_ENDS:
+        return _JOB_ENDS[outcome], f"The source reports {watch.raw_status}."
+    if watch.not_found >= NOT_FOUND_LIMIT:
+        return State.LOST, f"The source did not know the job {watch.not_found} times in a row."
+    if now < watch.expire_time:
+        return None
+    if watch.failures:
+        count = "poll" if watch.failures == 1 else f"{watch.failures} polls"
+        return State.UNREACHABLE, f"The watch expired, and the last {count} failed: {watch.detail}"
+    return State.EXPIRED, f"The watch expired; the job was last seen as {watch.raw_status}."
+
+
+def _pause(watch: Watch) -> timedelta:
+    interval = timedelta(seconds=watch.poll_interval_seconds)
+    if not watch.failures:
+        return interval
+    doublings = min(watch.failures - 1, 20)  # 2 ** 20 s is beyond every limit
+    backoff = min(interval * float(2**doublings), max(interval, MAX_BACKOFF))
+    return backoff * (0.9 + 0.2 * _fraction(f"{watch.monitor_id} {watch.polls}"))
+
+
+def _fraction(seed: str) -> float:
+    """A number in [0, 1) that is the same at every replay."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) / 2**32

@@ -1,0 +1,23 @@
+"""Job Monitor: the function app. It is composed of blueprints here, and nothing else."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from activities import do_cleanup, get_job_status, record_final_status
+from orchestrators import job_monitoring, periodic_cleanup
+from triggers import get_monitor, health, start_cleanup, start_monitor
+
+app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+for part in (
+    start_monitor,
+    get_monitor,
+    start_cleanup,
+    health,
+    job_monitoring,
+    periodic_cleanup,
+    get_job_status,
+    record_final_status,
+    do_cleanup,
+):
+    app.register_functions(part.bp)

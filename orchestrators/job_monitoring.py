@@ -1,0 +1,89 @@
+"""`JobMonitoring`: watch one job to its end and store how it ended.
+
+A generation, from its input to continue-as-new:
+
+1. Wait for the time of the poll or for a hint, whichever comes first.
+2. Have `GetJobStatus` look at the job. It stands between the wait and continue-as-new: a
+   timer that is cancelled in the turn of continue-as-new would bring the hint back for ever.
+3. `decide`: sleep until the next poll, or finish.
+4. To finish, have `RecordFinalStatus` store the verdict. If the store did not take it, wait,
+   and try again in the next generation.
+
+A hint that comes while a poll is in flight may tell of what that poll did not see yet. So the
+wait for a hint stays open during the poll, and one that came makes the next poll due at once.
+The history of a generation holds one poll at the most, however long the job runs (I4).
+"""
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from azure.durable_functions.models.Task import TaskBase
+
+from domain import names
+from domain.decide import MAX_BACKOFF, decide, earliest_hinted_poll
+from domain.monitor import Watch
+from domain.outcome import Outcome, Poll
+
+bp = df.Blueprint()
+
+Steps = Generator[TaskBase, Any, Any]
+
+
+@bp.function_name(names.JOB_MONITORING)
+@bp.orchestration_trigger(context_name="context")
+def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
+    """Run one generation. The input is a `Watch` as JSON; the output is the verdict."""
+    watch = Watch.model_validate(context.get_input())
+    context.set_custom_status(watch.custom_status())
+    if watch.verdict is None:
+        poll, hinted = yield from _next_poll(context, watch)
+        now = context.current_utc_datetime
+        watch = decide(watch, poll, now)
+        if hinted and watch.verdict is None:
+            sooner = min(watch.next_poll_at, earliest_hinted_poll(watch, now))
+            watch = watch.model_copy(update={"next_poll_at": sooner})
+        context.set_custom_status(watch.custom_status())
+    if watch.verdict is not None:
+        stored = yield from _record(context, watch)
+        if stored:
+            return watch.verdict.to_wire()
+        watch = watch.model_copy(update={"store_attempts": watch.store_attempts + 1})
+        yield context.create_timer(context.current_utc_datetime + _store_pause(watch))
+    context.continue_as_new(watch.to_wire())
+    return None
+
+
+def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
+    """Wait, then poll. Returns the poll, and whether a hint came while it was in flight."""
+    due: Any = context.create_timer(watch.next_poll_at)
+    hint = context.wait_for_external_event(names.HINT)
+    yield context.task_any([due, hint])
+    if not due.is_completed:
+        due.cancel()
+        earliest = earliest_hinted_poll(watch, context.current_utc_datetime)
+        if context.current_utc_datetime < earliest:
+            yield context.create_timer(earliest)
+        hint = context.wait_for_external_event(names.HINT)
+    look = context.call_activity(names.GET_JOB_STATUS, watch.to_wire())
+    yield context.task_any([look, hint])
+    try:
+        poll = Poll.model_validate((yield look))
+    except Exception as error:  # noqa: BLE001 - an activity's error reaches us as this alone
+        # A worker that died or a fault of ours. It says nothing about the job (I6).
+        poll = Poll(outcome=Outcome.UNREACHABLE, detail=f"The poll failed: {error}"[:1_000])
+    return poll, hint.is_completed
+
+
+def _record(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
+    """Try once to store the verdict. Returns whether the store took it."""
+    try:
+        stored = yield context.call_activity(names.RECORD_FINAL_STATUS, watch.to_wire())
+    except Exception:  # noqa: BLE001 - as above; the host logs it, and the verdict must not be lost
+        return False
+    return stored
+
+
+def _store_pause(watch: Watch) -> timedelta:
+    return min(timedelta(seconds=2 ** min(watch.store_attempts, 10)), MAX_BACKOFF)

@@ -1,0 +1,83 @@
+"""JSON answers, and errors as problem details (RFC 9457) that name every fault."""
+
+import functools
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ParamSpec
+
+import azure.functions as func
+
+from domain.errors import (
+    ConfigurationFault,
+    Fault,
+    InvalidInput,
+    SourceRefused,
+    StoreUnavailable,
+)
+
+P = ParamSpec("P")
+Handler = Callable[P, Awaitable[func.HttpResponse]]
+
+log = logging.getLogger(__name__)
+
+_RETRY_AFTER_SECONDS = "10"
+
+
+def json_answer(
+    status: int, body: object, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    """A JSON body with its status."""
+    return func.HttpResponse(
+        json.dumps(body),
+        status_code=status,
+        headers=dict(headers or {}),
+        mimetype="application/json",
+    )
+
+
+def problem(
+    status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), **more: Any
+) -> func.HttpResponse:
+    """An error: `errors` lists the faults as `{"field", "message"}`, `more` adds members."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "errors": [{"field": fault.where, "message": fault.what} for fault in faults],
+        **more,
+    }
+    headers = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return func.HttpResponse(
+        json.dumps(body),
+        status_code=status.value,
+        headers=headers,
+        mimetype="application/problem+json",
+    )
+
+
+def answers_problems(handler: Handler[P]) -> Handler[P]:
+    """Turn this app's errors into their HTTP answers; other errors go on, to be seen."""
+
+    @functools.wraps(handler)
+    async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
+        try:
+            return await handler(*args, **kwargs)
+        except InvalidInput as error:
+            return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
+        except ConfigurationFault as error:
+            log.error("The configuration can't be used: %s", error)  # noqa: TRY400 - no bug, no trace
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The app is not configured.", error.faults
+            )
+        except SourceRefused as error:
+            return problem(HTTPStatus.BAD_GATEWAY, str(error))
+        except StoreUnavailable as error:
+            log.warning("%s", error)
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    return answer

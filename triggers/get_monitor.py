@@ -1,0 +1,38 @@
+"""`GET /api/monitors/{id}`: the monitor now, with its runtime status and its log."""
+
+import asyncio
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from adapters import hub
+from adapters.services import services
+from triggers.answers import answers_problems, json_answer, problem
+
+bp = df.Blueprint()
+
+
+@bp.function_name("GetMonitor")
+@bp.route(route="monitors/{id}", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+@answers_problems
+async def get_monitor(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """Answer 200 with `monitor`, `runtimeStatus` (null if there is no instance) and `log`."""
+    monitor_id = req.route_params["id"]
+    tools = await asyncio.to_thread(services)
+    stored = await asyncio.to_thread(tools.monitors.read, monitor_id)
+    if stored is None:
+        return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
+    instance = await hub.find(client, stored.row.id)
+    row = hub.truth(stored.row, instance, tools.now())
+    return json_answer(
+        HTTPStatus.OK,
+        {
+            "monitor": row.to_wire(),
+            "runtimeStatus": instance and instance.runtime_status,
+            "log": [line.to_wire() for line in stored.log],
+        },
+    )

@@ -1,0 +1,22 @@
+"""`GET /api/health`: ready or not, and why. Anonymous, so it shows no data."""
+
+import asyncio
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from adapters.services import services
+from triggers.answers import answers_problems, json_answer
+
+bp = df.Blueprint()
+
+
+@bp.function_name("Health")
+@bp.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers_problems
+async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
+    """Answer 200 if the configuration is sound and the store answers, else 503 with the faults."""
+    tools = await asyncio.to_thread(services)
+    await asyncio.to_thread(tools.monitors.ping)
+    return json_answer(HTTPStatus.OK, {"status": "ready"})

@@ -1,0 +1,124 @@
+"""`POST /api/monitors`: start a job if asked to, and watch it.
+
+1. Check the whole request; a faulty one changes nothing.
+2. With `job`, have the source start it.
+3. Claim the monitor with an insert that only one caller can win. Who loses attaches to the
+   live monitor (200), or is told how its settings differ (409). A watch that ended without
+   the job's end begins again as the next run.
+4. Start the orchestrator unless it runs. A caller that dies before this leaves a claim that
+   the next start of the same job picks up.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from adapters import hub
+from adapters.services import Services, services
+from domain.errors import Fault, StoreUnavailable
+from domain.monitor import MonitorRow, State
+from domain.start import Start, parse_start
+from triggers.answers import answers_problems, json_answer, problem
+
+bp = df.Blueprint()
+
+BODY_LIMIT = 64 * 1024
+_ATTEMPTS = 5
+
+
+@bp.function_name("StartMonitor")
+@bp.route(route="monitors", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+@answers_problems
+async def start_monitor(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """Answer 202 for a new monitor, 200 for one that is there, 409 if its settings differ."""
+    body = req.get_body()
+    if len(body) > BODY_LIMIT:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
+    tools = await asyncio.to_thread(services)
+    start = parse_start(body, tools.sources, tools.now())
+    job_id = start.request.job_id
+    if job_id is None:
+        await asyncio.to_thread(tools.monitors.ping)  # no job is started that can't be watched
+        job = start.request.job or {}
+        job_id = await asyncio.to_thread(tools.jobs.submit, start.source, job)
+        try:
+            return await _watch(req, client, tools, start, job_id)
+        except StoreUnavailable as error:
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"The job runs, but its watch did not begin: {error}. Watch it by its jobId.",
+                jobId=job_id,
+            )
+    return await _watch(req, client, tools, start, job_id)
+
+
+async def _watch(
+    req: func.HttpRequest,
+    client: df.DurableOrchestrationClient,
+    tools: Services,
+    start: Start,
+    job_id: str,
+) -> func.HttpResponse:
+    row, is_new = await _claim(client, tools, start, job_id)
+    if row.state is State.MONITORING:
+        differences = [] if is_new else start.request.differences(row)
+        if differences:
+            return _different(row, differences)
+        await _ensure_watched(client, row)
+    return _check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
+
+
+async def _claim(
+    client: df.DurableOrchestrationClient, tools: Services, start: Start, job_id: str
+) -> tuple[MonitorRow, bool]:
+    """The monitor of the job, and whether this call began its run."""
+    for _ in range(_ATTEMPTS):
+        new = start.request.new_row(start.source, job_id, tools.now())
+        if await asyncio.to_thread(tools.monitors.claim, new):
+            return new, True
+        known = await asyncio.to_thread(tools.monitors.get, new.id)
+        if known is None:
+            continue  # removed between the two
+        if not known.state.final:
+            known = hub.truth(known, await hub.find(client, known.id), tools.now())
+        if not known.state.final or known.state.job_ended:
+            return known, False
+        again = new.model_copy(update={"run": known.run + 1})
+        if await asyncio.to_thread(tools.monitors.claim_again, known, again):
+            return again, True
+    raise StoreUnavailable("too many others start this job at the same time")
+
+
+async def _ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+    try:
+        await hub.ensure_watched(client, row)
+    except Exception as error:
+        # The claim stays: a repeated request finds it and starts the watch.
+        raise StoreUnavailable("the task hub did not take the start") from error
+
+
+def _different(row: MonitorRow, differences: list[Fault]) -> func.HttpResponse:
+    return problem(
+        HTTPStatus.CONFLICT,
+        "The job is watched already, with other settings.",
+        differences,
+        monitor=row.to_wire(),
+    )
+
+
+def _check_status(
+    req: func.HttpRequest,
+    client: df.DurableOrchestrationClient,
+    row: MonitorRow,
+    status: HTTPStatus,
+) -> func.HttpResponse:
+    """The SDK's check-status answer, with the monitor's row in it."""
+    answer = client.create_check_status_response(req, row.id)
+    body = json.loads(answer.get_body()) | {"monitor": row.to_wire()}
+    return json_answer(status, body, answer.headers)
