@@ -27,9 +27,7 @@ _ENDED = [
 @bp.function_name(names.DO_CLEANUP)
 @bp.activity_trigger(input_name="progress")
 @bp.durable_client_input(client_name="client")
-async def do_cleanup(
-    progress: dict[str, Any], client: df.DurableOrchestrationClient
-) -> dict[str, Any]:
+async def do_cleanup(progress: object, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """One cleanup within the time budget.
 
     Args:

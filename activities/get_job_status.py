@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @bp.function_name(names.GET_JOB_STATUS)
 @bp.activity_trigger(input_name="watch")
-def get_job_status(watch: dict[str, Any]) -> dict[str, Any]:
+def get_job_status(watch: object) -> dict[str, Any]:
     """Poll the job of a watch and write the heartbeat.
 
     Args:

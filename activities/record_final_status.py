@@ -1,7 +1,6 @@
 """`RecordFinalStatus`: write how a watch ended. The orchestrator repeats it until it holds."""
 
 import logging
-from typing import Any
 
 import azure.durable_functions as df
 
@@ -16,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @bp.function_name(names.RECORD_FINAL_STATUS)
 @bp.activity_trigger(input_name="watch")
-def record_final_status(watch: dict[str, Any]) -> bool:
+def record_final_status(watch: object) -> bool:
     """Write the verdict of a watch to the store; doing it twice changes nothing.
 
     Args:
