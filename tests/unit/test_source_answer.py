@@ -1,0 +1,258 @@
+"""What an answer means: the decision table, and that nothing a source sends can raise."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from domain.outcome import Outcome, Poll
+from domain.source_answer import read_answer
+from domain.sources import Source, load_sources
+
+NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
+TEXT = """
+[sources.demo.status]
+url = "https://jobs.example/{job_id}"
+status = "status"
+progress = "progress"
+message = "message"
+[sources.demo.outcomes]
+running = ["run", "1", "true"]
+succeeded = ["done"]
+failed = ["bad", "0"]
+cancelled = ["off"]
+[sources.demo.auth]
+kind = "bearer"
+token = "s3cret"
+[sources.demo.http]
+max_answer_bytes = 1000
+"""
+SOURCE = load_sources(TEXT, {}).get(None)
+
+
+def answer(
+    document: object = None,
+    *,
+    http_status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    source: Source = SOURCE,
+) -> Poll:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return read_answer(source, http_status, headers or {}, body, NOW)
+
+
+def with_status_expression(expression: str) -> Source:
+    return load_sources(TEXT.replace('"status"', f'"{expression}"'), {}).get(None)
+
+
+@pytest.mark.parametrize(
+    ("status", "raw", "outcome"),
+    [
+        ("run", "run", Outcome.RUNNING),
+        ("done", "done", Outcome.SUCCEEDED),
+        ("bad", "bad", Outcome.FAILED),
+        ("off", "off", Outcome.CANCELLED),
+        (1, "1", Outcome.RUNNING),
+        (0, "0", Outcome.FAILED),
+        (True, "true", Outcome.RUNNING),
+        (False, "false", Outcome.UNRECOGNISED),
+        ("DONE", "DONE", Outcome.UNRECOGNISED),
+        ("", "", Outcome.UNRECOGNISED),
+        ("x" * 300, "x" * 256, Outcome.UNRECOGNISED),
+        ("s3cret", "***", Outcome.UNRECOGNISED),
+        ("a\x00b\ud800c", "abc", Outcome.UNRECOGNISED),
+        (None, None, Outcome.UNRECOGNISED),
+        (1.5, None, Outcome.UNRECOGNISED),
+        (["done"], None, Outcome.UNRECOGNISED),
+        ({"a": 1}, None, Outcome.UNRECOGNISED),
+    ],
+)
+def test_status(status: object, raw: str | None, outcome: Outcome) -> None:
+    poll = answer({"status": status})
+    assert (poll.raw_status, poll.outcome) == (raw, outcome)
+    assert (poll.detail is not None) == (outcome is Outcome.UNRECOGNISED)
+    if raw is None:
+        assert "the expression status gives" in str(poll.detail)
+
+
+@pytest.mark.parametrize("document", [[], 3, "done", None, {}, {"Status": "done"}])
+def test_a_document_of_another_shape_has_no_status(document: object) -> None:
+    poll = answer(document)
+    assert poll.outcome is Outcome.UNRECOGNISED
+    assert poll.detail == "the expression status gives nothing"
+
+
+def test_an_expression_that_fails_is_named_and_the_answer_is_not_quoted() -> None:
+    poll = answer({"a": "s3cret-ish"}, source=with_status_expression("length(to_number(a))"))
+    assert poll.outcome is Outcome.UNRECOGNISED
+    assert poll.detail == "the expression length(to_number(a)) fails on this answer"
+
+
+@pytest.mark.parametrize(
+    ("http_status", "outcome"),
+    [
+        (200, Outcome.SUCCEEDED),
+        (201, Outcome.SUCCEEDED),
+        (299, Outcome.SUCCEEDED),
+        (404, Outcome.NOT_FOUND),
+        (410, Outcome.NOT_FOUND),
+        (401, Outcome.UNAUTHORIZED),
+        (403, Outcome.UNAUTHORIZED),
+        (429, Outcome.THROTTLED),
+        (100, Outcome.UNREACHABLE),
+        (300, Outcome.UNREACHABLE),
+        (302, Outcome.UNREACHABLE),
+        (399, Outcome.UNREACHABLE),
+        (400, Outcome.UNREACHABLE),
+        (407, Outcome.UNREACHABLE),
+        (408, Outcome.UNREACHABLE),
+        (500, Outcome.UNREACHABLE),
+        (503, Outcome.UNREACHABLE),
+        (999, Outcome.UNREACHABLE),
+    ],
+)
+def test_http_status(http_status: int, outcome: Outcome) -> None:
+    poll = answer({"status": "done", "message": "m"}, http_status=http_status)
+    assert poll.outcome is outcome
+    if outcome is Outcome.SUCCEEDED:
+        assert poll.detail is None
+    else:
+        assert (poll.raw_status, poll.message) == (None, None)
+        assert str(poll.detail).startswith(f"HTTP {http_status}")
+    if 300 <= http_status <= 399:
+        assert "redirect to another origin" in str(poll.detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "the answer is empty"),
+        (b" \r\n", "the answer is empty"),
+        (b"<!DOCTYPE html><html></html>", "the answer is HTML"),
+        (b"done", "the answer is not JSON"),
+        (b'{"status": "do', "the answer is not JSON"),
+        (b'{"status": "done"} x', "the answer is not JSON"),
+        (b'{"status": "done", "progress": NaN}', "the answer is not JSON"),
+        (b'{"status": "done", "progress": -Infinity}', "the answer is not JSON"),
+        (b"1" * 5000, "the answer is not JSON"),
+        (b'{"status": "\xff"}', "the answer is not UTF-8"),
+        ('{"status": "done"}'.encode("utf-16"), "the answer is not UTF-8"),
+        (b"[" * 200_000, "the answer is nested too deeply"),
+        (None, "the answer is larger than 1000 bytes"),
+    ],
+)
+def test_an_answer_that_can_not_be_read(body: bytes | None, detail: str) -> None:
+    poll = read_answer(SOURCE, 200, {"Retry-After": "9"}, body, NOW)
+    assert poll == Poll(outcome=Outcome.UNREACHABLE, detail=detail, retry_after_seconds=9)
+
+
+def test_the_http_status_counts_when_the_body_is_over_the_limit() -> None:
+    assert read_answer(SOURCE, 404, {}, None, NOW).outcome is Outcome.NOT_FOUND
+
+
+def test_a_byte_order_mark_does_no_harm() -> None:
+    assert answer(b'\xef\xbb\xbf{"status": "done"}').outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("progress", "read"),
+    [
+        (b"0", 0),
+        (b"42.5", 42.5),
+        (b"100", 100),
+        (b"-3", 0),
+        (b"100.1", 100),
+        (b'"42"', 42),
+        (b'" 7.5 "', 7.5),
+        (b'"42 %"', None),
+        (b'"nan"', None),
+        (b'"inf"', None),
+        (b'"' + b"1" * 33 + b'"', None),
+        (b"1e999", None),
+        (b"1" + b"0" * 400, None),
+        (b"true", None),
+        (b"null", None),
+        (b"[50]", None),
+        (b'""', None),
+    ],
+)
+def test_progress(progress: bytes, read: float | None) -> None:
+    poll = answer(b'{"status": "run", "progress": ' + progress + b"}")
+    assert (poll.outcome, poll.progress) == (Outcome.RUNNING, read)
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        ("half way", "half way"),
+        ("", None),
+        (None, None),
+        ("line\r\nnext\ttab\u2028end", "line  next tab end"),
+        ("bell\x07 esc\x1b[31m del\x7f c1\x9b", "bell esc[31m del c1"),
+        ("half a pair \udfff", "half a pair"),
+        ("grüße 🚀", "grüße 🚀"),
+        ("x" * 1025, "x" * 1024),
+        ("\x00" * 100 + "x", "x"),
+        (12, "12"),
+        ({"code": "ä"}, '{"code": "ä"}'),
+        ("token s3cret refused", "token *** refused"),
+        ("x" * 1020 + "s3cret", "x" * 1020 + "***"),
+    ],
+)
+def test_message(message: object, read: str | None) -> None:
+    poll = answer({"status": "run", "message": message})
+    assert poll.message == read
+    assert Poll.model_validate_json(poll.model_dump_json()) == poll
+
+
+def test_progress_and_message_are_optional() -> None:
+    bare = TEXT.replace('progress = "progress"', "").replace('message = "message"', "")
+    source = load_sources(bare, {}).get(None)
+    poll = answer({"status": "run", "progress": 5, "message": "m"}, source=source)
+    assert poll == Poll(outcome=Outcome.RUNNING, raw_status="run")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("86400", 86_400),
+        ("86401", 86_400),
+        ("9" * 400, 86_400),
+        ("Fri, 02 Jan 2026 00:02:00 GMT", 120),
+        ("Friday, 02-Jan-26 00:02:00 GMT", 120),
+        ("Fri Jan  2 00:02:00 2026", 120),
+        ("Fri, 02 Jan 2026 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 2026 23:59:59 GMT", None),
+        ("Fri, 02 Jan 2099 00:02:00 GMT", 86_400),
+        ("Fri, 02 Jan 99999 00:02:00 GMT", None),
+        ("Fri, 02 Jan 2026 00:02:00 +99999999", None),
+        ("-7", None),
+        ("+7", None),
+        ("1e3", None),
+        ("nan", None),
+        ("\u0667", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert (
+        answer({}, http_status=429, headers={"Retry-After": value}).retry_after_seconds == seconds
+    )
+
+
+@pytest.mark.parametrize("http_status", [200, 202, 302, 401, 404, 429, 503])
+def test_retry_after_counts_on_every_answer(http_status: int) -> None:
+    poll = answer({"status": "run"}, http_status=http_status, headers={"retry-AFTER": "7"})
+    assert poll.retry_after_seconds == 7
+
+
+@pytest.mark.parametrize("date", ["Fri, 02 Jan 2026 00:02:00 GMT", "Fri Jan  2 00:02:00 2026"])
+def test_retry_after_is_relative_to_now_in_any_zone(date: str) -> None:
+    now = datetime(2026, 1, 2, 5, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert read_answer(SOURCE, 429, {"Retry-After": date}, b"", now).retry_after_seconds == 120
