@@ -1,0 +1,259 @@
+"""The store of monitors, on a real Azurite: who may write what, and what stays."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.monitor_table import MonitorTable
+from demo.azurite import Azurite
+from demo.ports import free_ports
+from domain.decide import decide, observe
+from domain.errors import StoreUnavailable
+from domain.monitor import MonitorRow, State, Verdict, Watch, row_of
+from domain.outcome import Outcome, Poll
+from tests.api import new_job_id
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def table(store: Azurite) -> MonitorTable:
+    table = MonitorTable.connect(connection=store.connection_string)
+    table.ping()
+    return table
+
+
+@pytest.fixture
+def row() -> MonitorRow:
+    job_id = new_job_id()
+    return MonitorRow(
+        id=f"demo.{job_id}",
+        source="demo",
+        job_id=job_id,
+        run=1,
+        state=State.MONITORING,
+        started_at=NOW,
+        expire_time=NOW + timedelta(days=1),
+        timeout_seconds=86_400,
+        poll_interval_seconds=60,
+    )
+
+
+def seen(watch: Watch, status: str, polls: int = 0) -> Watch:
+    poll = Poll(outcome=Outcome.RUNNING, raw_status=status, progress=12.5, message="ok")
+    return observe(watch.model_copy(update={"polls": polls}), poll, NOW + timedelta(minutes=1))
+
+
+def finished(watch: Watch, state: State = State.SUCCEEDED) -> MonitorRow:
+    verdict = Verdict(state=state, reason="because", ended_at=NOW + timedelta(hours=1))
+    return row_of(watch.model_copy(update={"verdict": verdict}))
+
+
+def log(table: MonitorTable, monitor_id: str) -> list[tuple[str, str | None, str | None]]:
+    stored = table.read(monitor_id)
+    assert stored is not None
+    return [(line.event, line.from_, line.to) for line in stored.log]
+
+
+def test_a_row_comes_back_as_it_went_in(table: MonitorTable, row: MonitorRow) -> None:
+    assert table.claim(row)
+    assert table.get(row.id) == row
+    end = finished(seen(row.first_watch(), "busy"))
+    table.finish(end)
+    assert table.get(row.id) == end
+
+
+def test_only_one_of_fifty_claims_wins(table: MonitorTable, row: MonitorRow) -> None:
+    """I1."""
+    with ThreadPoolExecutor(50) as pool:
+        won = list(pool.map(lambda _: table.claim(row), range(50)))
+    assert won.count(True) == 1
+    assert log(table, row.id) == [("started", None, "Monitoring")]
+
+
+def test_a_monitor_that_is_not_there_is_none(table: MonitorTable) -> None:
+    assert table.get("demo.none") is None
+    assert table.read("demo.none") is None
+
+
+def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    table.claim(row)
+    watch = row.first_watch()
+    for number, status in enumerate(["queued", "queued", "busy"]):
+        before, watch = watch, seen(watch, status, number)
+        assert table.heartbeat(watch, before.logged_status)
+    stored = table.get(row.id)
+    assert stored is not None
+    assert (stored.raw_status, stored.progress, stored.polls) == ("busy", 12.5, 3)
+    assert stored.last_poll_at == NOW + timedelta(minutes=1)
+    assert log(table, row.id) == [
+        ("started", None, "Monitoring"),
+        ("status", None, "queued"),
+        ("status", "queued", "busy"),
+    ]
+
+
+def test_a_poll_that_runs_twice_leaves_one_line(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    watch = seen(row.first_watch(), "busy")
+    assert [table.heartbeat(watch, None) for _ in range(2)] == [True, True]
+    assert log(table, row.id) == [("started", None, "Monitoring"), ("status", None, "busy")]
+
+
+def test_a_late_poll_does_not_overwrite_a_final_row(table: MonitorTable, row: MonitorRow) -> None:
+    """I3."""
+    table.claim(row)
+    end = finished(row.first_watch())
+    table.finish(end)
+    assert not table.heartbeat(seen(row.first_watch(), "busy", 9), None)
+    assert table.get(row.id) == end
+
+
+def test_a_late_poll_does_not_overwrite_a_newer_one(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    table.heartbeat(seen(row.first_watch(), "new", 5), None)
+    assert not table.heartbeat(seen(row.first_watch(), "old", 3), None)
+    stored = table.get(row.id)
+    assert stored is not None
+    assert stored.raw_status == "new"
+
+
+def test_an_end_is_written_once(table: MonitorTable, row: MonitorRow) -> None:
+    """I2, I3: the activity may run twice, and a second verdict changes nothing."""
+    table.claim(row)
+    first = finished(row.first_watch())
+    for end in (first, first, finished(row.first_watch(), State.EXPIRED)):
+        table.finish(end)
+    assert table.get(row.id) == first
+    assert [line[0] for line in log(table, row.id)] == ["started", "ended"]
+
+
+def test_a_new_run_keeps_the_earlier_outcome_and_outlives_its_late_writes(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """I3."""
+    table.claim(row)
+    expired = finished(row.first_watch(), State.EXPIRED)
+    table.finish(expired)
+    again = row.model_copy(update={"run": 2})
+    assert table.claim_again(expired, again)
+    table.finish(finished(row.first_watch(), State.LOST))
+    assert not table.heartbeat(seen(row.first_watch(), "old", 7), None)
+    assert table.get(row.id) == again
+    assert log(table, row.id) == [
+        ("started", None, "Monitoring"),
+        ("ended", None, "Expired"),
+        ("started", None, "Monitoring"),
+    ]
+
+
+def test_only_one_of_many_begins_the_next_run(table: MonitorTable, row: MonitorRow) -> None:
+    """I1."""
+    table.claim(row)
+    expired = finished(row.first_watch(), State.EXPIRED)
+    table.finish(expired)
+    again = row.model_copy(update={"run": 2})
+    with ThreadPoolExecutor(20) as pool:
+        won = list(pool.map(lambda _: table.claim_again(expired, again), range(20)))
+    assert won.count(True) == 1
+
+
+def test_an_end_comes_also_where_the_row_was_deleted(table: MonitorTable, row: MonitorRow) -> None:
+    """I2: the start was answered, so the end is stored."""
+    end = finished(seen(row.first_watch(), "busy"))
+    table.finish(end)
+    assert table.get(row.id) == end
+
+
+def test_a_removed_monitor_takes_its_log_along(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    watch = row.first_watch()
+    for number in range(220):  # more than two transactions hold
+        before, watch = watch, seen(watch, f"status-{number}", number)
+        table.heartbeat(watch, before.logged_status)
+    end = finished(watch)
+    table.finish(end)
+    assert table.delete(end)
+    assert table.read(row.id) is None
+
+
+def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> None:
+    """I8: not even if it was final when the cleanup read it."""
+    table.claim(row)
+    assert not table.delete(row)
+    expired = finished(row.first_watch(), State.EXPIRED)
+    table.finish(expired)
+    table.claim_again(expired, row.model_copy(update={"run": 2}))
+    assert not table.delete(expired)
+    assert table.get(row.id) is not None
+
+
+def test_only_ended_monitors_past_the_cutoff_are_for_removal(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """I8."""
+    end = finished(row.first_watch())
+    assert end.ended_at is not None
+    table.claim(row)
+    long_after = end.ended_at + timedelta(days=999)
+    assert row.id not in {each.id for each in table.ended_before(long_after)}
+    table.finish(end)
+    assert row.id not in {each.id for each in table.ended_before(end.ended_at)}
+    just_after = end.ended_at + timedelta(seconds=1)
+    assert row.id in {each.id for each in table.ended_before(just_after)}
+
+
+def test_a_decided_watch_is_stored_whole(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    poll = Poll(outcome=Outcome.UNREACHABLE, detail="HTTP 500")
+    watch = decide(row.first_watch(), poll, row.expire_time)
+    table.finish(row_of(watch))
+    stored = table.get(row.id)
+    assert stored is not None
+    assert (stored.state, stored.outcome, stored.detail, stored.failures) == (
+        State.UNREACHABLE,
+        Outcome.UNREACHABLE,
+        "HTTP 500",
+        1,
+    )
+
+
+@pytest.fixture
+def nowhere() -> str:
+    [port] = free_ports(1)
+    return (
+        "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c2VjcmV0;"
+        f"TableEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
+    )
+
+
+def test_a_store_that_is_down_is_told_without_its_key(nowhere: str, row: MonitorRow) -> None:
+    """I9."""
+    table = MonitorTable.connect(connection=nowhere)
+    calls = (
+        table.ping,
+        lambda: table.claim(row),
+        lambda: table.get(row.id),
+        lambda: table.heartbeat(row.first_watch(), None),
+        lambda: table.finish(finished(row.first_watch())),
+        lambda: list(table.ended_before(NOW)),
+    )
+    for call in calls:
+        with pytest.raises(StoreUnavailable) as error:
+            call()
+        assert "c2VjcmV0" not in str(error.value)
+
+
+def test_a_table_that_is_not_there_yet_is_made(tmp_path: Path, row: MonitorRow) -> None:
+    with Azurite(tmp_path / "data", tmp_path / "azurite.log") as azurite:
+        table = MonitorTable.connect(connection=azurite.connection_string)
+        assert table.get(row.id) is None
+        assert table.read(row.id) is None
+        assert list(table.ended_before(NOW)) == []
+        assert not table.heartbeat(row.first_watch(), None)
+        assert table.claim(row)
+        assert table.get(row.id) == row

@@ -1,0 +1,35 @@
+"""What all tests share: real parts, started once for a test run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.azurite import Azurite
+from demo.stack import Stack
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--base-url", default=None, help="run the black-box tests on the host that serves there"
+    )
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One Azurite for all tests that do not stop it; they keep apart by their ids."""
+    folder = tmp_path_factory.mktemp("azurite")
+    with Azurite(folder / "data", folder / "azurite.log") as azurite:
+        yield azurite
+
+
+@pytest.fixture(scope="session")
+def base_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Where the app serves: the host under `--base-url`, else one started here."""
+    given = request.config.getoption("--base-url")
+    if given:
+        yield given.rstrip("/")
+        return
+    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack.host.url

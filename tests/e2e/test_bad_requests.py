@@ -1,0 +1,74 @@
+"""Bad requests, black-box: a clear answer, nothing stored, nothing started."""
+
+import json
+from typing import Any
+
+import pytest
+
+from domain.monitor_id import monitor_id
+from tests.api import Api, new_job_id
+
+SOUND = {"source": "demo", "jobId": "never-stored"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"colour": "blue"}, "colour"),
+        ({"job": {}}, "jobId"),
+        ({"jobId": None}, "jobId"),
+        ({"jobId": ""}, "jobId"),
+        ({"jobId": "x" * 2_000}, "jobId"),
+        ({"jobId": "a\u0007b"}, "jobId"),
+        ({"expireTime": "2099-01-01T00:00:00"}, "expireTime"),
+        ({"expireTime": "2001-01-01T00:00:00Z"}, "expireTime"),
+        ({"timeoutSeconds": 0}, "timeoutSeconds"),
+        ({"pollIntervalSeconds": 0}, "pollIntervalSeconds"),
+        ({"source": "nope"}, "source"),
+    ],
+)
+def test_a_fault_is_answered_with_400(api: Api, change: dict[str, Any], field: str) -> None:
+    answer = api.post(SOUND | change)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == 400
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"\xff\xfe", b"[1]", b'"a"'])
+def test_a_body_that_is_no_json_object_is_answered_with_400(api: Api, body: bytes) -> None:
+    answer = api.call("POST", "/api/monitors", data=body)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["body"]
+
+
+def test_all_faults_are_named_and_nothing_is_changed(api: Api) -> None:
+    job_id = new_job_id()
+    answer = api.post({"source": "demo", "jobId": job_id, "timeoutSeconds": 0, "x": 1, "y": 2})
+    assert {error["field"] for error in answer.json()["errors"]} == {"timeoutSeconds", "x", "y"}
+    never = monitor_id("demo", job_id)
+    assert api.call("GET", f"/api/monitors/{never}").status_code == 404
+    hub = "/runtime/webhooks/durabletask/instances/"
+    assert api.call("GET", hub + never).status_code == 404
+
+
+@pytest.mark.parametrize(("size", "status"), [(64 * 1024, 400), (64 * 1024 + 1, 413)])
+def test_a_body_over_64_kib_is_answered_with_413(api: Api, size: int, status: int) -> None:
+    frame = len(json.dumps({"x": ""}))
+    answer = api.call("POST", "/api/monitors", data=json.dumps({"x": "y" * (size - frame)}))
+    assert answer.status_code == status
+    assert answer.json()["status"] == status
+
+
+def test_a_job_that_the_source_refuses_is_answered_with_502(api: Api) -> None:
+    answer = api.post({"source": "demo", "job": {"workload": "rm -rf"}})
+    assert answer.status_code == 502
+    assert "400" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("unknown", ["demo.nix", "nope", "%20", "demo~x~0"])
+def test_an_unknown_monitor_is_answered_with_404(api: Api, unknown: str) -> None:
+    answer = api.call("GET", f"/api/monitors/{unknown}-{new_job_id()}")
+    assert answer.status_code == 404
+    assert answer.json()["status"] == 404

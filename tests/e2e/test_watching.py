@@ -1,0 +1,195 @@
+"""A job from POST to its final row, black-box: these run on any host that serves the app.
+
+The app must have the source `demo` with the demo job service behind it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.api import Api, Body, eventually, new_job_id
+
+LINKS = {
+    "id",
+    "statusQueryGetUri",
+    "sendEventPostUri",
+    "terminatePostUri",
+    "rewindPostUri",
+    "purgeHistoryDeleteUri",
+    "restartPostUri",
+    "suspendPostUri",
+    "resumePostUri",
+}
+
+
+def job(seconds: float, workload: str = "checksum") -> Body:
+    return {"workload": workload, "seconds": seconds}
+
+
+def events(shown: Body) -> list[tuple[Any, ...]]:
+    return [(line["event"], line["from"], line["to"]) for line in shown["log"]]
+
+
+def test_a_job_is_started_watched_and_its_end_stored(api: Api) -> None:
+    """I2, and I5: it is the request that has the job started."""
+    started = api.start(job=job(1.5))
+    assert set(started) == LINKS | {"monitor"}
+    monitor = started["monitor"]
+    assert monitor["state"] == "Monitoring"
+    assert started["id"] == monitor["id"] == f"demo.{monitor['jobId']}"
+    shown = api.ended(monitor["id"])
+    assert shown["runtimeStatus"] == "Completed"
+    row = shown["monitor"]
+    assert (row["state"], row["rawStatus"], row["progress"]) == ("Succeeded", "completed", 100)
+    assert row["polls"] >= 2
+    assert datetime.fromisoformat(row["endedAt"]).tzinfo
+    log = events(shown)
+    assert log[0] == ("started", None, "Monitoring")
+    assert log[-1] == ("ended", "completed", "Succeeded")
+    assert ("status", "processing", "completed") in log
+    status = api.call("GET", started["statusQueryGetUri"]).json()
+    assert status["runtimeStatus"] == "Completed"
+    assert status["output"]["state"] == "Succeeded"
+    assert status["customStatus"]["rawStatus"] == "completed"
+
+
+def test_a_job_that_fails_is_told_with_its_reason(api: Api) -> None:
+    row = api.ended(api.start(job=job(0.5, "crash"))["id"])["monitor"]
+    assert (row["state"], row["rawStatus"]) == ("Failed", "failed")
+    assert row["message"]
+
+
+def test_a_job_that_the_source_does_not_know_is_lost(api: Api) -> None:
+    row = api.ended(api.start(jobId=new_job_id())["id"])["monitor"]
+    assert (row["state"], row["polls"], row["outcome"]) == ("Lost", 3, "notFound")
+
+
+def test_a_watch_that_expires_leaves_the_job_alone_and_may_begin_again(api: Api) -> None:
+    """I3: the new run keeps the earlier outcome in the log. I5: the job runs on."""
+    first = api.start(job=job(6), timeoutSeconds=1)
+    shown = api.ended(first["id"])
+    assert shown["monitor"]["state"] == "Expired"
+    assert shown["monitor"]["endedAt"] >= shown["monitor"]["expireTime"]
+    again = api.start(jobId=first["monitor"]["jobId"])
+    assert again["id"] == first["id"]
+    assert again["monitor"]["run"] == 2
+    shown = api.ended(first["id"])
+    assert shown["monitor"]["state"] == "Succeeded"
+    runs = [(line["run"], line["event"], line["to"]) for line in shown["log"]]
+    assert (1, "ended", "Expired") in runs
+    assert (2, "ended", "Succeeded") in runs
+
+
+def test_an_ended_job_is_not_watched_again(api: Api) -> None:
+    first = api.start(job=job(0.2))
+    row = api.ended(first["id"])["monitor"]
+    again = api.post({"jobId": row["jobId"]})
+    assert again.status_code == 200
+    assert again.json()["monitor"] == row
+
+
+def test_fifty_starts_at_once_give_one_monitor(api: Api) -> None:
+    """I1: one instance, and fifty answers that agree."""
+    body = {"jobId": new_job_id(), "pollIntervalSeconds": 60, "timeoutSeconds": 120}
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: Api(api.base_url).post(body), range(50)))
+    assert sorted(a.status_code for a in answers) == [200] * 49 + [202]
+    assert len({a.json()["id"] for a in answers}) == 1
+    monitors = [a.json()["monitor"] for a in answers]
+    assert {m["startedAt"] for m in monitors} == {monitors[0]["startedAt"]}
+    shown = api.wait(monitors[0]["id"], lambda shown: shown["monitor"]["polls"] > 0)
+    assert shown["monitor"]["polls"] == 1
+    assert [line["event"] for line in shown["log"]] == ["started"]
+
+
+def test_a_start_with_other_settings_is_told_the_differences(api: Api) -> None:
+    body = {"jobId": new_job_id(), "pollIntervalSeconds": 60, "timeoutSeconds": 120}
+    assert api.post(body).status_code == 202
+    assert api.post(body).status_code == 200
+    assert api.post({"jobId": body["jobId"]}).status_code == 200
+    answer = api.post(body | {"pollIntervalSeconds": 61})
+    assert answer.status_code == 409
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert [error["field"] for error in problem["errors"]] == ["pollIntervalSeconds"]
+    assert problem["monitor"]["pollIntervalSeconds"] == 60
+
+
+def test_a_terminate_shows_at_once_and_the_watch_may_begin_again(api: Api) -> None:
+    started = api.start(jobId=new_job_id(), pollIntervalSeconds=60)
+    url = started["terminatePostUri"].replace("{text}", "not+needed")
+    assert api.call("POST", url).status_code == 202
+    shown = api.wait(started["id"], lambda shown: shown["runtimeStatus"] == "Terminated", 10)
+    assert shown["monitor"]["state"] == "Terminated"
+    assert shown["monitor"]["reason"] == "not needed"
+    again = api.start(jobId=started["monitor"]["jobId"])
+    assert again["monitor"]["run"] == 2
+    shown = api.ended(started["id"])
+    assert shown["monitor"]["state"] == "Lost"
+    assert (1, "ended", "Terminated") in [(li["run"], li["event"], li["to"]) for li in shown["log"]]
+
+
+def test_suspend_and_resume_do_no_harm(api: Api) -> None:
+    started = api.start(job=job(1))
+    for change, status in (("suspend", "Suspended"), ("resume", "Running")):
+        url = started[f"{change}PostUri"].replace("{text}", "maintenance")
+        assert api.call("POST", url).status_code == 202
+        eventually(lambda: api.get(started["id"])["runtimeStatus"], status.__eq__)
+    assert api.ended(started["id"])["monitor"]["state"] == "Succeeded"
+
+
+def test_a_hint_brings_the_poll_forward(api: Api) -> None:
+    """I7: the watch would have slept for an hour."""
+    started = api.start(job=job(0.5), pollIntervalSeconds=3600)
+    url = started["sendEventPostUri"].replace("{eventName}", "Hint")
+
+    def hint() -> Body:
+        assert api.call("POST", url, json={}).status_code in (202, 410)
+        return api.get(started["id"])
+
+    shown = eventually(hint, lambda shown: shown["monitor"]["state"] != "Monitoring")
+    assert shown["monitor"]["state"] == "Succeeded"
+    assert shown["monitor"]["polls"] <= 5  # a second apart, however many hints there were
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    ["a/b", "a#1", "a?x=1", "a b", "%2F", "a%2Fb", "ジョブ", "x" * 400, "..x", "@a@b", "a\\b"],
+)
+def test_an_awkward_job_id_is_watched_like_any_other(api: Api, job_id: str) -> None:
+    unique = f"{job_id}{new_job_id()}"
+    started = api.start(jobId=unique)
+    assert started["monitor"]["jobId"] == unique
+    assert started["id"] in started["statusQueryGetUri"]
+    assert api.call("GET", started["statusQueryGetUri"]).json()["instanceId"] == started["id"]
+    shown = api.wait(started["id"], lambda shown: shown["monitor"]["polls"] > 0)
+    assert shown["monitor"]["outcome"] == "notFound"
+
+
+def test_jobs_that_differ_in_case_only_have_a_monitor_each(api: Api) -> None:
+    """I1."""
+    job_id = new_job_id()
+    answers = [api.start(jobId=each) for each in (job_id, job_id.upper())]
+    assert answers[0]["id"].lower() != answers[1]["id"].lower()
+    assert [a["monitor"]["jobId"] for a in answers] == [job_id, job_id.upper()]
+
+
+def test_the_cleanup_is_started_once_and_says_what_it_did(api: Api) -> None:
+    first, second = (api.call("POST", "/api/cleanup") for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert set(first.json()) == LINKS
+    assert first.json()["id"] == second.json()["id"] == "periodic-cleanup"
+
+    shown: Body = eventually(
+        lambda: api.call("GET", first.json()["statusQueryGetUri"]).json(),
+        lambda shown: bool((shown["customStatus"] or {}).get("runs")),
+    )
+    assert shown["runtimeStatus"] == "Running"
+    assert shown["customStatus"]["lastError"] is None
+
+
+def test_a_healthy_app_says_so_and_shows_nothing_else(api: Api) -> None:
+    answer = api.call("GET", "/api/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})

@@ -1,0 +1,56 @@
+"""Ids of monitors: readable where they can be, and never shared (part of I1)."""
+
+import itertools
+import re
+
+import pytest
+
+from domain.monitor_id import monitor_id
+
+AWKWARD = [
+    "a/b",
+    "a#1",
+    "a?x=1",
+    "a b",
+    "a%2Fb",
+    "a\\b",
+    "@a",
+    "Job-1",
+    "job-1",
+    "JOB-1",
+    "ジョブ",
+    "a" * 100,
+    "a" * 101,
+    "a" * 400,
+    "a~b",
+    ".a",
+    "a.b",
+    "-",
+    "a-b",
+    "a_b",
+]
+
+
+@pytest.mark.parametrize("job_id", ["run-42", "0f8fad5b-d9cb-469f-a165-70867728950e", "a_b.c"])
+def test_a_safe_job_id_stays_readable(job_id: str) -> None:
+    assert monitor_id("demo", job_id) == f"demo.{job_id}"
+
+
+@pytest.mark.parametrize("job_id", AWKWARD)
+def test_every_id_is_safe_in_urls_instance_ids_and_table_keys(job_id: str) -> None:
+    assert re.fullmatch(r"demo[.~][a-z0-9._~-]{1,110}", monitor_id("demo", job_id))
+
+
+def test_no_two_jobs_share_an_id() -> None:
+    """I1: also not where ids are compared without regard to case."""
+    jobs = list(itertools.product(["demo", "demo-2", "d"], AWKWARD))
+    assert len({monitor_id(*job).lower() for job in jobs}) == len(jobs)
+
+
+def test_the_id_of_a_hashed_job_still_tells_what_it_is() -> None:
+    assert monitor_id("ray", "raysubmit_Xy/1").startswith("ray~raysubmit-xy-1~")
+
+
+def test_an_id_is_the_same_for_ever() -> None:
+    """Rows and instances of earlier releases are found by it."""
+    assert monitor_id("demo", "a/b") == "demo~a-b~c14cddc033f64b9dea80ea675cf280a0"

@@ -1,0 +1,62 @@
+"""App settings: where the store is, and every fault at once."""
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.settings import parse_settings
+from domain.errors import ConfigurationFault
+
+URI = "https://own.table.core.windows.net"
+
+
+@pytest.mark.parametrize(
+    ("values", "connection", "uri", "client_id"),
+    [
+        ({"AzureWebJobsStorage": "x=y"}, "x=y", None, None),
+        ({"AzureWebJobsStorage": "x=y", "JobStatusStorage": "own=1"}, "own=1", None, None),
+        ({"AzureWebJobsStorage": "x=y", "JobStatusStorage": ""}, "x=y", None, None),
+        (
+            {"JobStatusStorage__tableServiceUri": URI, "JobStatusStorage__clientId": "id"},
+            *(None, URI, "id"),
+        ),
+        ({"AzureWebJobsStorage__accountName": "own"}, None, URI, None),
+        (
+            {"AzureWebJobsStorage__tableServiceUri": URI, "AzureWebJobsStorage__clientId": "i"},
+            *(None, URI, "i"),
+        ),
+    ],
+)
+def test_where_the_store_is(
+    values: dict[str, str], connection: str | None, uri: str | None, client_id: str | None
+) -> None:
+    settings = parse_settings(values)
+    assert settings.table_connection == connection
+    assert settings.table_service_uri == uri
+    assert settings.client_id == client_id
+
+
+def test_the_emulators_short_name_is_understood() -> None:
+    settings = parse_settings({"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert "http://127.0.0.1:10002/devstoreaccount1" in (settings.table_connection or "")
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationFault) as error:
+        parse_settings({"RETENTION_DAYS": "0"})
+    assert [fault.where for fault in error.value.faults] == ["JobStatusStorage", "RETENTION_DAYS"]
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "3651", "1.5", "x", ""])
+def test_a_retention_out_of_range_is_refused(days: str) -> None:
+    with pytest.raises(ConfigurationFault):
+        parse_settings({"AzureWebJobsStorage": "x=y", "RETENTION_DAYS": days})
+
+
+def test_results_are_kept_for_thirty_days_unless_set() -> None:
+    assert parse_settings({"AzureWebJobsStorage": "x=y"}).retention == timedelta(days=30)
+
+
+def test_settings_do_not_show_in_a_trace() -> None:
+    """I9."""
+    assert "secret" not in repr(parse_settings({"AzureWebJobsStorage": "AccountKey=secret"}))
