@@ -1,0 +1,53 @@
+"""Load an app in a process of its own, as the worker would."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.app import worker_rules
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the worker would have seen.
+
+    Attributes:
+        names: The functions in their order.
+        bindings: Of each function, as the host gets them.
+        faults: Of each function that has some.
+        modules: All modules that were imported, with their files.
+    """
+
+    names: list[str]
+    bindings: dict[str, list[dict[str, Any]]]
+    faults: dict[str, list[str]]
+    modules: dict[str, Path]
+
+
+def load_app(folder: Path, working_folder: Path) -> Loaded:
+    """Load the app in `folder` with no setting and no other import path than Python's own."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", worker_rules.__file__, str(folder)],
+        cwd=working_folder,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    functions = found["functions"]
+    return Loaded(
+        names=[function["name"] for function in functions],
+        bindings={function["name"]: function["bindings"] for function in functions},
+        faults={
+            function["name"]: function["faults"] for function in functions if function["faults"]
+        },
+        modules={name: Path(file) for name, file in found["modules"].items()},
+    )

@@ -1,0 +1,131 @@
+"""host.json against a strict schema: the host itself ignores what it does not know."""
+
+import copy
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.app.loading import ROOT
+
+HOST: dict[str, Any] = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "tests/app/host_schema.json").read_text(encoding="utf-8"))
+DURABLE = "extensions.durableTask"
+MISSING = object()
+
+
+def faults(host: dict[str, Any]) -> list[str]:
+    return [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(host)]
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """A copy with the value at the path set, or removed."""
+    host = copy.deepcopy(HOST)
+    *parents, last = path.split(".")
+    inner = host
+    for parent in parents:
+        inner = inner[parent]
+    if value is MISSING:
+        del inner[last]
+    else:
+        inner[last] = value
+    return host
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_host_json_is_valid() -> None:
+    assert faults(HOST) == []
+
+
+def test_no_property_is_written_twice() -> None:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len(dict(pairs)) == len(pairs), pairs
+        return dict(pairs)
+
+    json.loads((ROOT / "host.json").read_text(encoding="utf-8"), object_pairs_hook=once)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        # misspelt
+        (f"{DURABLE}.taskHubName", "JobMonitor"),
+        (f"{DURABLE}.HubName", "JobMonitor"),
+        (f"{DURABLE}.overridableStates", "NonRunningStates"),
+        (f"{DURABLE}.storageProvider.maxPollingInterval", "00:00:10"),
+        (f"{DURABLE}.tracing.distributedTracing", True),
+        ("extensions.durabletask", {}),
+        ("extensionBundles", {}),
+        ("logging.applicationInsights.samplingSettings.excludeTypes", "Request"),
+        ("logging.logLevel.Defalt", "Information"),
+        # misplaced
+        ("durableTask", {"hubName": "JobMonitor"}),
+        ("http", {"routePrefix": "api"}),
+        (f"{DURABLE}.partitionCount", 4),
+        (f"{DURABLE}.maxQueuePollingInterval", "00:00:10"),
+        (f"{DURABLE}.traceInputsAndOutputs", False),
+        (f"{DURABLE}.storageProvider.hubName", "JobMonitor"),
+        # of the wrong type
+        (f"{DURABLE}.maxConcurrentActivityFunctions", "16"),
+        (f"{DURABLE}.maxConcurrentOrchestratorFunctions", 1.5),
+        (f"{DURABLE}.useGracefulShutdown", "true"),
+        (f"{DURABLE}.defaultVersion", 1.0),
+        (f"{DURABLE}.storageProvider", "AzureStorage"),
+        ("version", 2.0),
+        # outside its limits
+        (f"{DURABLE}.maxConcurrentActivityFunctions", 0),
+        (f"{DURABLE}.storageProvider.partitionCount", 17),
+        (f"{DURABLE}.hubName", "job-monitor"),
+        (f"{DURABLE}.hubName", "1Hub"),
+        (f"{DURABLE}.hubName", "H" * 46),
+        # no such value
+        (f"{DURABLE}.versionMatchStrategy", "CurrentAndOlder"),
+        (f"{DURABLE}.versionFailureStrategy", "Ignore"),
+        (f"{DURABLE}.overridableExistingInstanceStates", "AnyState"),
+        (f"{DURABLE}.storageProvider.type", "AzureTables"),
+        (f"{DURABLE}.tracing.version", "2"),
+        ("logging.logLevel.default", "Info"),
+        ("logging.applicationInsights.samplingSettings.excludedTypes", "Request,Trace"),
+        # no time span, or another than meant
+        (f"{DURABLE}.storageProvider.maxQueuePollingInterval", 10),
+        (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "10"),
+        (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00"),
+        (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00:00"),
+        (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00:60"),
+        ("functionTimeout", "00:10:01"),
+        ("functionTimeout", "24:00:00"),
+        ("functionTimeout", "-1"),
+        # bundles without what the app needs, or with what it was not tested on
+        ("extensionBundle.id", "Microsoft.Azure.Functions.ExtensionBundle.Preview"),
+        ("extensionBundle.version", "[3.*, 4.0.0)"),
+        ("extensionBundle.version", "[4.*, 6.0.0)"),
+        ("extensionBundle.version", "[4.*, 5.0.0]"),
+        ("extensionBundle.version", "4.*"),
+        # never for Python
+        (f"{DURABLE}.extendedSessionsEnabled", False),
+        (f"{DURABLE}.extendedSessionIdleTimeoutInSeconds", 30),
+        # would show inputs and outputs in the logs
+        (f"{DURABLE}.tracing.traceInputsAndOutputs", True),
+        # left to a default that differs between plans, or is named after the site
+        (f"{DURABLE}.hubName", MISSING),
+        (f"{DURABLE}.maxConcurrentActivityFunctions", MISSING),
+        (f"{DURABLE}.storageProvider.partitionCount", MISSING),
+        ("extensionBundle", MISSING),
+        ("version", MISSING),
+    ],
+)
+def test_a_broken_host_json_is_found(path: str, value: object) -> None:
+    assert faults(changed(path, value))
+
+
+def test_as_many_threads_as_functions_at_once() -> None:
+    # More functions than threads would wait in the worker, and their timeouts run meanwhile.
+    local = json.loads((ROOT / "local.settings.json").read_text(encoding="utf-8"))
+    threads = int(local["Values"]["PYTHON_THREADPOOL_THREAD_COUNT"])
+    durable = HOST["extensions"]["durableTask"]
+    assert durable["maxConcurrentActivityFunctions"] == threads
+    assert durable["maxConcurrentOrchestratorFunctions"] == threads
