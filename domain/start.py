@@ -143,7 +143,8 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             what = "is not known" if each["type"] == "extra_forbidden" else each["msg"]
-            faults.append(Fault(str(each["loc"][0]), what.removeprefix("Value error, ")))
+            what = what.removeprefix("Value error, ").replace("Input should", "must")
+            faults.append(Fault(str(each["loc"][0]), what))
     source = _source(document.get("source"), sources, faults)
     faults += _faults_of_the_whole(document, source)
     if faults or source is None:
