@@ -21,12 +21,12 @@ from typing import Any, Protocol
 
 from devhost.clock import Clock
 from devhost.events import Event, EventType, event, execution_started, moment, stamp
+from devhost.invocation import ask
 from devhost.replay import Completed, ContinuedAsNew, Failed, OrchestrationFault, Turn, replay
 from devhost.store import Instance, Message, Store, Task
 
 log = logging.getLogger("devhost.engine")
 
-_OUT_OF_PROC = "\n\n$OutOfProcData$:"
 _GENERATIONS_A_TURN = 1_000
 
 
@@ -231,9 +231,8 @@ class Engine:
         orchestrator = self._worker.orchestrators.get(instance.name.lower())
         if orchestrator is None:
             return Turn(ending=Failed(_unknown("orchestrator", instance, self._worker)))
-        body = json.dumps(_body(instance, history))
         try:
-            answer = _parse_answer(orchestrator, body)
+            answer = ask(orchestrator, history)
             instance.custom_status = _json_or_none(answer.get("customStatus"))
             turn = replay(history, answer)
             self._check_names(turn)
@@ -388,35 +387,6 @@ def _started(instance: Instance, now: str) -> Event:
         input_text=instance.input,
         parent=json.loads(instance.parent) if instance.parent else None,
     )
-
-
-def _body(instance: Instance, history: list[Event]) -> dict[str, Any]:
-    """The request that the Python worker gives to an orchestrator function."""
-    parent = json.loads(instance.parent) if instance.parent else None
-    return {
-        "history": history,
-        "input": json.loads(instance.input) if instance.input is not None else None,
-        "instanceId": instance.id,
-        "isReplaying": any(e["EventType"] == EventType.ORCHESTRATOR_COMPLETED for e in history),
-        "parentInstanceId": parent and parent["OrchestrationInstance"]["InstanceId"],
-        "upperSchemaVersion": 1,
-        "upperSchemaVersionNew": 3,
-        "maximumShortTimerDuration": "6.00:00:00",
-        "longRunningTimerIntervalDuration": "3.00:00:00",
-        "defaultHttpAsyncRequestSleepTimeMillseconds": 30000,
-    }
-
-
-def _parse_answer(orchestrator: Callable[[str], str], body: str) -> dict[str, Any]:
-    """The orchestrator's answer; that of one that raised stands in the exception's text."""
-    try:
-        text = orchestrator(body)
-    except Exception as error:
-        message, marker, text = str(error).rpartition(_OUT_OF_PROC)
-        if not marker:
-            raise OrchestrationFault(f"{type(error).__name__}: {text or message}") from error
-    answer: dict[str, Any] = json.loads(text)
-    return answer
 
 
 def _execution_completed(now: str, status: str, result: str | None) -> Event:

@@ -207,7 +207,8 @@ class _Replay:
         name, input_ = action["functionName"], action["input"]
         if action["actionType"] in (_CALL_ACTIVITY, _ACTIVITY_RETRY):
             id_ = self._schedule(EventType.TASK_SCHEDULED, name, Version="", Input=None)
-            self.turn.inputs[id_] = input_
+            if id_ not in self.recorded:
+                self.turn.inputs[id_] = input_
         else:
             child = action.get("instanceId") or f"{self.execution_id}:{self.next_id}"
             id_ = self._schedule(
