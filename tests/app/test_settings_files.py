@@ -59,7 +59,7 @@ def test_local_settings_are_on_the_list() -> None:
     assert LOCAL["IsEncrypted"] is False
     for name, value in LOCAL["Values"].items():
         assert name in ALLOWED
-        # The host takes strings alone, numbers too.
+        # Numbers too are strings there.
         assert isinstance(value, str)
         assert re.fullmatch(ALLOWED[name], value), name
 
