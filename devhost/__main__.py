@@ -10,7 +10,8 @@ import traceback
 from pathlib import Path
 
 from devhost.app import App, AppError, load
-from devhost.server import Server, methods, paths
+from devhost.routing import route_of
+from devhost.server import Server
 from devhost.store import StateFileError
 from devhost.timers import schedule_of
 
@@ -78,8 +79,9 @@ def _overview(app: App, origin: str) -> str:
     lines = ["", f"Functions of {app.folder} (task hub {app.hub}):", ""]
     for function in sorted(app.functions, key=lambda f: f.name):
         if function.kind == "httpTrigger":
-            verbs = ",".join(methods(function))
-            where = f"[{verbs}] {origin}{paths(app.route_prefix, function)[0]}"
+            route = route_of(app.route_prefix, function)
+            verbs = ",".join(sorted(route.methods)) or "any verb"
+            where = f"[{verbs}] {origin}{route.template}"
         elif function.kind == "timerTrigger":
             where = f"timerTrigger ({schedule_of(function)})"
         else:

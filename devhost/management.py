@@ -87,9 +87,9 @@ class ManagementApi:
         self._hub = hub
         self._default_version = default_version
 
-    def routes(self) -> list[web.RouteDef]:
-        """The one catch-all route under each of the two bases."""
-        return [web.route("*", base + "/{rest:.*}", self.handle) for base in (WEBHOOK, RPC)]
+    def serves(self, path: str) -> bool:
+        """Whether the path belongs to this API."""
+        return _base_of(path) is not None
 
     def client_binding(self, origin: str) -> str:
         """The JSON text that a durable client parameter is given; `origin` without a slash."""
@@ -124,8 +124,8 @@ class ManagementApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Dispatch on verb and path; what is not known is 404 with an empty body."""
         raw = request.rel_url.raw_path
-        base = WEBHOOK if raw.lower().startswith(WEBHOOK) else RPC
-        parts = [unquote_plus(p) for p in raw[len(base) :].strip("/").split("/")]
+        rest = raw[len(_base_of(raw) or "") :]
+        parts = [unquote_plus(part) for part in rest.strip("/").split("/")]
         match request.method, [parts[0].lower(), *parts[1:]]:
             case "POST", ["orchestrators", name]:
                 return await self._start(request, name, uuid.uuid4().hex)
@@ -177,7 +177,7 @@ class ManagementApi:
         query = _Query(request)
         timeout, interval = query.number("timeout"), query.number("pollingInterval")
         if timeout is not None and interval is not None and interval > timeout:
-            return _message(400, "The pollingInterval is longer than the timeout.")
+            return error_response(400, "The pollingInterval is longer than the timeout.")
         body = await request.text()
         if body and not _is_json(body):
             return _fault(400, "Invalid JSON content")
@@ -185,7 +185,7 @@ class ManagementApi:
         try:
             self._engine.create(name, id_, body or None, version=version)
         except AlreadyExists as error:
-            return _message(409, str(error))
+            return error_response(409, str(error))
         return await self._check_status(request, id_, timeout, interval)
 
     async def _restart(self, request: web.Request, id_: str) -> web.Response:
@@ -266,7 +266,7 @@ class ManagementApi:
         if instance.ended:
             return web.Response(status=410)
         if request.content_type != "application/json":
-            return _message(400, "Only application/json request content is supported")
+            return error_response(400, "Only application/json request content is supported")
         body = await request.text()
         if body and not _is_json(body):
             return _fault(400, "Invalid JSON content")
@@ -304,6 +304,12 @@ class ManagementApi:
         return _json(200, {"instancesDeleted": len(found)}) if found else web.Response(status=404)
 
 
+def _base_of(path: str) -> str | None:
+    """Under which of the two bases a path is."""
+    lower = path.lower() + "/"
+    return next((base for base in (WEBHOOK, RPC) if lower.startswith(base + "/")), None)
+
+
 def _created_between(query: _Query) -> tuple[str, str]:
     bounds = query.date("createdTimeFrom"), query.date("createdTimeTo")
     return stamp(bounds[0]) if bounds[0] else "", stamp(bounds[1]) if bounds[1] else "9999"
@@ -329,7 +335,8 @@ def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> w
     return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
 
-def _message(status: int, message: str) -> web.Response:
+def error_response(status: int, message: str) -> web.Response:
+    """An error that has no exception behind it."""
     return _json(status, {"Message": message})
 
 

@@ -2,26 +2,25 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import azure.functions as func
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from azure.durable_functions.models.utils import http_utils
+from multidict import MultiMapping
 
 from devhost import timers
 from devhost.app import App, FunctionInfo
 from devhost.clock import Clock, SystemClock
 from devhost.engine import Engine
-from devhost.management import ManagementApi
+from devhost.management import ManagementApi, error_response
+from devhost.routing import Router, route_of
 from devhost.store import Store
 
 log = logging.getLogger("devhost.server")
 
-_ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _BODY_LIMIT = 100 * 1024 * 1024  # that of the Functions host
+_STATUSES = range(200, 1000)
 _ADDRESS = "127.0.0.1"
 
 
@@ -48,6 +47,8 @@ class Server:
             on_crash=self._crashed,
         )
         self._api = ManagementApi(self.engine, app.hub, app.default_version)
+        routes = (route_of(app.route_prefix, f) for f in app.of_kind("httpTrigger"))
+        self._router = Router(routes)
         self._runner: web.AppRunner | None = None
         self._timers: list[asyncio.Task[None]] = []
 
@@ -63,7 +64,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._app.loop, self._failure = loop, loop.create_future()
         site_app = web.Application(client_max_size=_BODY_LIMIT)
-        site_app.add_routes([*self._api.routes(), *self._routes()])
+        site_app.add_routes([web.route("*", "/{path:.*}", self._serve)])
         self._runner = web.AppRunner(site_app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, _ADDRESS, port)
@@ -110,62 +111,54 @@ class Server:
         if loop:
             loop.call_soon_threadsafe(tell)
 
-    # -- HTTP triggers --------------------------------------------------------------------
+    # -- HTTP -----------------------------------------------------------------------------
 
-    def _routes(self) -> Iterable[web.RouteDef]:
-        """Routes of the HTTP functions; literal segments win over parameters."""
-        found = [
-            (path, method, function)
-            for function in self._app.of_kind("httpTrigger")
-            for path in paths(self._app.route_prefix, function)
-            for method in methods(function)
-        ]
-        found.sort(key=lambda entry: [part.startswith("{") for part in entry[0].split("/")])
-        return [web.route(method, path, self._handler(f)) for path, method, f in found]
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request: the Durable HTTP API, a function, or 404 with an empty body."""
+        try:
+            if self._api.serves(request.path):
+                return await self._api.handle(request)
+            # Path values are decoded but for %2F, as in ASP.NET.
+            path = request.rel_url.path_safe.replace("%25", "%")
+            found = self._router.find(request.method, path)
+            if found is None:
+                return web.Response(status=404)
+            return await self._call(request, *found)
+        except web.HTTPRequestEntityTooLarge:
+            return error_response(413, f"The body is larger than {_BODY_LIMIT} bytes.")
 
-    def _handler(self, function: FunctionInfo) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            body = await request.read()
-            asked = func.HttpRequest(
-                request.method,
-                str(request.url),
-                headers=dict(request.headers),
-                params=dict(request.query),
-                route_params=dict(request.match_info),
-                body=body,
-            )
-            try:
-                answer = await self._app.invoke(function, asked)
-            except Exception:
-                log.exception("Function %s failed", function.name)
-                return web.Response(status=500)
-            return _response(answer)
-
-        return handle
-
-
-def methods(function: FunctionInfo) -> tuple[str, ...]:
-    """The verbs that an HTTP function answers to."""
-    named = function.trigger.methods or _ALL_METHODS
-    return tuple(str(getattr(method, "value", method)).upper() for method in named)
+    async def _call(
+        self, request: web.Request, function: FunctionInfo, route_values: dict[str, str]
+    ) -> web.Response:
+        asked = func.HttpRequest(
+            request.method,
+            str(request.url),
+            headers=_joined(request.headers),
+            params=_joined(request.query),
+            route_params=route_values,
+            body=await request.read(),
+        )
+        try:
+            return _response(await self._app.invoke(function, asked))
+        except Exception:
+            log.exception("Function %s failed", function.name)
+            return web.Response(status=500)
 
 
-def paths(prefix: str, function: FunctionInfo) -> list[str]:
-    """The paths of an HTTP function in aiohttp's form; an optional parameter makes two."""
-    route = (function.trigger.route or function.name).strip("/")
-    path = "/" + "/".join(part for part in (prefix, route) if part)
-    path = re.sub(r"\{\*(\w+)\}", r"{\1:.*}", path)
-    path = re.sub(r"\{(\w+):\w+(\?)?\}", r"{\1\2}", path)  # constraints are not checked
-    if "?}" not in path:
-        return [path]
-    return [path.replace("?}", "}"), re.sub(r"/\{\w+\?\}", "", path)]
+def _joined(values: MultiMapping[str]) -> dict[str, str]:
+    """Repeated names as the Functions host gives them to Python: one value with commas."""
+    return {name: ",".join(values.getall(name)) for name in values}
 
 
 def _response(answer: object) -> web.Response:
     if answer is None:
         return web.Response(status=204)
+    if isinstance(answer, str):
+        return web.Response(text=answer)
     if not isinstance(answer, func.HttpResponse):
-        return web.Response(text=str(answer))
+        raise TypeError(f"it returned {type(answer).__name__}, neither HttpResponse nor str")
+    if answer.status_code not in _STATUSES:
+        raise ValueError(f"{answer.status_code} is no status of an HTTP answer")
     response = web.Response(status=answer.status_code, body=answer.get_body())
     for name, value in answer.headers.items():
         response.headers.add(name, value)
