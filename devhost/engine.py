@@ -60,11 +60,13 @@ class Engine:
         clock: Clock,
         *,
         activity_threads: int = 10,
+        default_version: str = "",
         on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.store = store
         self._worker = worker
         self._clock = clock
+        self._default_version = default_version
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(activity_threads, thread_name_prefix="activity")
@@ -98,7 +100,13 @@ class Engine:
     # -- requests of clients --------------------------------------------------------------
 
     def create(
-        self, name: str, id_: str, input_text: str | None, *, version: str = "", parent: str = ""
+        self,
+        name: str,
+        id_: str,
+        input_text: str | None,
+        *,
+        version: str | None = None,
+        parent: str = "",
     ) -> Instance:
         """Start an instance; one of the same id that has ended is replaced.
 
@@ -106,7 +114,7 @@ class Engine:
             name: The orchestrator's name.
             id_: The instance id.
             input_text: The input as JSON text.
-            version: The version to stamp the instance with.
+            version: The version to stamp the instance with; none is the default one.
             parent: The ParentInstance JSON of a sub-orchestration.
 
         Raises:
@@ -123,7 +131,7 @@ class Engine:
             instance = Instance(
                 id_,
                 name,
-                version,
+                version or self._default_version,
                 "Pending",
                 _execution_id(),
                 now,

@@ -10,6 +10,9 @@ import asyncio
 import base64
 import binascii
 import json
+import logging
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,9 +27,12 @@ from devhost.events import EventType, stamp
 from devhost.rendering import status_payload
 from devhost.store import TERMINAL
 
+log = logging.getLogger("devhost.management")
+
 WEBHOOK = "/runtime/webhooks/durabletask"
 RPC = "/durabletask"
 _PAGE = "x-ms-continuation-token"
+_LONGEST_WAIT = 86_400
 _STATUSES = {"Running", "Pending", "ContinuedAsNew", "Suspended", *TERMINAL}
 _LINKS = {
     "statusQueryGetUri": "",
@@ -38,6 +44,10 @@ _LINKS = {
     "suspendPostUri": "/suspend?reason={text}",
     "resumePostUri": "/resume?reason={text}",
 }
+
+
+class _Refused(Exception):
+    """The request is wrong; the text says how."""
 
 
 class _Query:
@@ -54,11 +64,22 @@ class _Query:
     def flag(self, name: str, *, default: bool) -> bool:
         return {"true": True, "false": False}.get((self.text(name) or "").lower(), default)
 
-    def number(self, name: str) -> float | None:
-        try:
-            return float(self.text(name) or "")
-        except ValueError:
+    def count(self, name: str) -> int | None:
+        text = self.text(name) or ""
+        # More than nine digits is no 32-bit number, and the extension takes no other.
+        return int(text) or None if re.fullmatch("[0-9]{1,9}", text) else None
+
+    def seconds(self, name: str) -> float | None:
+        text = self.text(name)
+        if not text:
             return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= _LONGEST_WAIT:
+            raise _Refused(f"{name} must be a number of seconds, {_LONGEST_WAIT} at most.")
+        return value
 
     def date(self, name: str) -> datetime | None:
         text = self.text(name)
@@ -80,12 +101,11 @@ class _Query:
 class ManagementApi:
     """The handlers, over one engine."""
 
-    def __init__(self, engine: Engine, hub: str, default_version: str = "") -> None:
+    def __init__(self, engine: Engine, hub: str) -> None:
         self._engine = engine
         self._store = engine.store
         self._suffix = f"taskHub={quote(hub)}&connection=Storage"
         self._hub = hub
-        self._default_version = default_version
 
     def serves(self, path: str) -> bool:
         """Whether the path belongs to this API."""
@@ -122,7 +142,19 @@ class ManagementApi:
     # -- routing --------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Dispatch on verb and path; what is not known is 404 with an empty body."""
+        """Answer a request; a wrong one is 400 with JSON, as the SDK reads every body as JSON."""
+        try:
+            return await self._dispatch(request)
+        except _Refused as refusal:
+            return _fault(400, str(refusal))
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            log.exception("%s %s failed", request.method, request.path)
+            return _fault(500, f"{type(error).__name__}: {error}")
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        """Go by verb and path; what is not known is 404 with an empty body."""
         raw = request.rel_url.raw_path
         rest = raw[len(_base_of(raw) or "") :]
         parts = [unquote_plus(part) for part in rest.strip("/").split("/")]
@@ -175,40 +207,38 @@ class ManagementApi:
 
     async def _start(self, request: web.Request, name: str, id_: str) -> web.Response:
         query = _Query(request)
-        timeout, interval = query.number("timeout"), query.number("pollingInterval")
+        timeout, interval = query.seconds("timeout"), query.seconds("pollingInterval")
         if timeout is not None and interval is not None and interval > timeout:
             return error_response(400, "The pollingInterval is longer than the timeout.")
-        body = await request.text()
-        if body and not _is_json(body):
-            return _fault(400, "Invalid JSON content")
-        version = query.text("version") or self._default_version
+        body = await _json_text(request)
         try:
-            self._engine.create(name, id_, body or None, version=version)
+            self._engine.create(name, id_, body or None, version=query.text("version"))
         except AlreadyExists as error:
             return error_response(409, str(error))
         return await self._check_status(request, id_, timeout, interval)
 
     async def _restart(self, request: web.Request, id_: str) -> web.Response:
         query = _Query(request)
+        timeout, interval = query.seconds("timeout"), query.seconds("pollingInterval")
         known = self._store.instance(id_)
         if known is None:
-            return _fault(400, "InstanceId does not match a valid orchestration instance.")
+            raise _Refused("InstanceId does not match a valid orchestration instance.")
         new_id = uuid.uuid4().hex if query.flag("restartWithNewInstanceId", default=True) else id_
         try:
             self._engine.create(known.name, new_id, known.input, version=known.version)
         except AlreadyExists:
             return _fault(409, "A non-terminal instance with this instance ID already exists.")
-        return await self._check_status(
-            request, new_id, query.number("timeout"), query.number("pollingInterval")
-        )
+        return await self._check_status(request, new_id, timeout, interval)
 
     async def _check_status(
         self, request: web.Request, id_: str, patience: float | None, interval: float | None
     ) -> web.Response:
         """The answer to a start: 202 with links, or the end if the caller waits for it."""
         if patience is not None and interval is not None:
-            deadline = asyncio.get_running_loop().time() + patience
-            while asyncio.get_running_loop().time() < deadline:
+            now = asyncio.get_running_loop().time
+            left, deadline = patience, now() + patience
+            while left > 0:
+                await asyncio.sleep(min(max(interval, 0.01), left))
                 instance = self._store.instance(id_)
                 if instance and instance.status == "Completed":
                     return web.Response(
@@ -216,7 +246,7 @@ class ManagementApi:
                     )
                 if instance and instance.ended:
                     return _json(200, status_payload(instance))
-                await asyncio.sleep(max(interval, 0.01))
+                left = deadline - now()
         links = self._links(f"{request.scheme}://{request.host}", quote_plus(id_))
         links |= {"id": id_}
         del links["rewindPostUri"]  # the extension leaves it out here, the SDK does not
@@ -244,7 +274,7 @@ class ManagementApi:
 
     def _list(self, request: web.Request) -> web.Response:
         query = _Query(request)
-        top = int(query.number("top") or 0) or 100
+        top = query.count("top") or 100
         found = self._store.instances(
             prefix=query.text("instanceIdPrefix") or "",
             after=_open_token(request.headers.get(_PAGE, "")),
@@ -267,9 +297,7 @@ class ManagementApi:
             return web.Response(status=410)
         if request.content_type != "application/json":
             return error_response(400, "Only application/json request content is supported")
-        body = await request.text()
-        if body and not _is_json(body):
-            return _fault(400, "Invalid JSON content")
+        body = await _json_text(request)
         self._engine.send(
             id_, EventType.EVENT_RAISED, Name=name, Input=body or "null", ParentTraceContext=None
         )
@@ -322,12 +350,16 @@ def _open_token(token: str) -> str:
         return ""
 
 
-def _is_json(text: str) -> bool:
+async def _json_text(request: web.Request) -> str:
+    """The body, which is JSON or empty."""
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        text = await request.text()
+        if text:
+            json.loads(text)
+    except (ValueError, LookupError, RecursionError) as error:
+        # A LookupError is a charset that Python does not know.
+        raise _Refused("Invalid JSON content") from error
+    return text
 
 
 def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:

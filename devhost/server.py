@@ -44,9 +44,10 @@ class Server:
             app,
             self._clock,
             activity_threads=app.activity_threads,
+            default_version=app.default_version,
             on_crash=self._crashed,
         )
-        self._api = ManagementApi(self.engine, app.hub, app.default_version)
+        self._api = ManagementApi(self.engine, app.hub)
         routes = (route_of(app.route_prefix, f) for f in app.of_kind("httpTrigger"))
         self._router = Router(routes)
         self._runner: web.AppRunner | None = None

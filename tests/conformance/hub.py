@@ -151,7 +151,7 @@ class Hub:
             id_ = self.waiting()
             self.operate(id_, "terminate", "over")
         else:
-            id_ = self.start("Echo" if status == "Completed" else "Fail")
+            id_ = self.start("GetInput" if status == "Completed" else "Fail")
         assert self.end(id_)["runtimeStatus"] == status
         return id_
 

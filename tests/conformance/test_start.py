@@ -1,0 +1,361 @@
+"""Starting an instance: answers, links, waiting for the end, ids that are taken."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+import requests
+
+from tests.conformance.hub import ClientRaised, Hub, eventually, new_id
+
+LINKS = {
+    "id",
+    "statusQueryGetUri",
+    "sendEventPostUri",
+    "terminatePostUri",
+    "purgeHistoryDeleteUri",
+    "restartPostUri",
+    "suspendPostUri",
+    "resumePostUri",
+}
+ODD_IDS = ["a b", "a+b", "ä-ö", "a&b=c", "a%20b", "a'b\"c", "{a}", "a:b;c,d", "名前"]
+
+
+def post(hub: Hub, name: str, id_: str = "", **options: Any) -> requests.Response:
+    return hub.ask("POST", f"/orchestrators/{name}/{quote(id_, safe='')}", **options)
+
+
+def test_a_start_is_202_with_links(hub: Hub) -> None:
+    """The host's own body has eight fields, without the link to rewind."""
+    id_ = new_id()
+    answer = post(hub, "GetInput", id_)
+    assert answer.status_code == 202
+    links = answer.json()
+    assert set(links) == LINKS
+    assert links["id"] == id_
+    assert answer.headers["Location"] == links["statusQueryGetUri"]
+    assert answer.headers["Retry-After"] == "10"
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
+def test_the_links_name_hub_and_connection_and_leave_placeholders(hub: Hub) -> None:
+    links = post(hub, "GetInput").json()
+    for name in LINKS - {"id"}:
+        query = parse_qs(urlsplit(links[name]).query)
+        assert query["taskHub"] == ["Conformance"]
+        assert query["connection"] == ["Storage"]
+    assert "/raiseEvent/{eventName}?" in links["sendEventPostUri"]
+    for name in ("terminatePostUri", "suspendPostUri", "resumePostUri"):
+        assert "?reason={text}&" in links[name]
+
+
+@pytest.mark.parametrize("id_", ["plain", *ODD_IDS])
+def test_the_links_lead_to_the_instance(hub: Hub, id_: str) -> None:
+    """Whatever characters its id has, the links encode them."""
+    id_ = new_id(id_)
+    links = post(hub, "Wait", id_).json()
+    assert links["id"] == id_
+    status = requests.get(links["statusQueryGetUri"], timeout=10)
+    assert (status.status_code, status.json()["instanceId"]) == (202, id_)
+    event = links["sendEventPostUri"].replace("{eventName}", "go")
+    assert requests.post(event, json={"a": 1}, timeout=10).status_code == 202
+    assert hub.end(id_)["output"] == {"a": 1}
+    purged = requests.delete(links["purgeHistoryDeleteUri"], timeout=10)
+    assert purged.json() == {"instancesDeleted": 1}
+
+
+def test_without_an_id_the_host_makes_one(hub: Hub) -> None:
+    ids = {hub.ask("POST", "/orchestrators/GetInput").json()["id"] for _ in range(2)}
+    assert len(ids) == 2
+    for id_ in ids:
+        hub.end(id_)
+
+
+def test_an_instance_is_there_when_the_start_is_answered(hub: Hub) -> None:
+    """Pending is 202 as well, never 404."""
+    for _ in range(20):
+        id_ = hub.start("Wait")
+        assert hub.ask("GET", f"/instances/{id_}").status_code == 202
+
+
+def test_the_name_of_an_orchestrator_is_found_in_any_case(hub: Hub) -> None:
+    assert hub.run("gETiNPUT", {"a": 1})["output"] == {"a": 1}
+
+
+def test_an_empty_body_is_no_input(hub: Hub) -> None:
+    id_ = post(hub, "GetInput").json()["id"]
+    status = hub.end(id_)
+    assert (status["input"], status["output"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"nonsense", b"[1,2", b'{"a":1}}', b"\xff\xfe", b"[" * 100_000]
+)
+def test_a_body_that_is_no_json_is_400(hub: Hub, body: bytes) -> None:
+    id_ = new_id()
+    answer = post(hub, "GetInput", id_, data=body)
+    assert answer.status_code == 400
+    assert "Invalid JSON content" in json.dumps(answer.json())
+    assert hub.ask("GET", f"/instances/{id_}").status_code == 404
+
+
+def test_a_charset_that_nobody_knows_is_400(hub: Hub) -> None:
+    answer = post(
+        hub, "GetInput", data=b"{}", headers={"Content-Type": "application/json; charset=odd"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["Message"]
+
+
+@pytest.mark.parametrize("depth", [60, 500, 900, 940, 960, 970, 980, 990, 1000, 2000])
+def test_deeply_nested_json_is_taken_or_refused(hub: Hub, depth: int) -> None:
+    """Where the limit lies differs from host to host; an instance must end all the same."""
+    id_ = new_id()
+    body = '{"a":' * depth + "1" + "}" * depth
+    answer = post(hub, "Call", id_, data='{"name":"Echo","input":' + body + "}")
+    if answer.status_code == 400:
+        assert depth > 60
+        return
+    eventually(lambda: hub.ask("GET", f"/instances/{id_}").status_code == 200)
+    assert hub.run("GetInput", {"a": 1})["output"] == {"a": 1}
+
+
+def test_a_body_over_100_mib_is_413_with_a_json_body(hub: Hub) -> None:
+    answer = post(hub, "GetInput", data=b'"' + bytes(101 * 1024 * 1024) + b'"')
+    assert answer.status_code == 413
+    if answer.content:
+        assert answer.json()
+
+
+def test_a_large_input_is_taken(hub: Hub) -> None:
+    text = "ä" * 1_000_000
+    assert hub.output("Call", {"name": "Echo", "input": text}) == text
+
+
+def test_an_unknown_orchestrator_fails_the_instance(hub: Hub) -> None:
+    """The start itself succeeds; the failure names what there is."""
+    text = hub.failure("NoSuchThing")
+    assert "'NoSuchThing' doesn't exist, is disabled, or is not an orchestrator" in text
+    assert "greet_cities" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/orchestrators"),
+        ("POST", "/orchestrators/"),
+        ("GET", "/orchestrators/Wait"),
+        ("POST", "/orchestrators/Wait/a/b"),
+        ("POST", "/"),
+        ("GET", "/"),
+        ("GET", ""),
+        ("GET", "/nonsense"),
+        ("GET", "x"),
+    ],
+)
+def test_what_is_no_start_is_404_with_an_empty_body(hub: Hub, method: str, path: str) -> None:
+    answer = hub.ask(method, path)
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+def test_literal_segments_are_found_in_any_case(hub: Hub) -> None:
+    id_ = new_id()
+    base = "/Runtime/WEBHOOKS/DurableTask"
+    assert hub.send("POST", f"{base}/ORCHESTRATORS/GetInput/{id_}/").status_code == 202
+    hub.end(id_)
+    assert hub.send("GET", f"{base}/Instances/{id_}/").status_code == 200
+
+
+# -- versions -------------------------------------------------------------------------------
+
+
+def test_an_instance_gets_the_default_version(hub: Hub) -> None:
+    assert hub.output("Version") == "1.5"
+
+
+def test_a_start_may_name_the_version(hub: Hub) -> None:
+    id_ = post(hub, "Version", params={"version": "7.1"}).json()["id"]
+    assert hub.end(id_)["output"] == "7.1"
+    id_ = hub.client("start_new", orchestration_function_name="Version", version="7.2")
+    assert hub.end(id_)["output"] == "7.2"
+
+
+def test_a_sub_orchestration_gets_the_default_version_too(hub: Hub) -> None:
+    assert hub.output("CallChild", {"name": "Version"}) == "1.5"
+    assert hub.output("CallChild", {"name": "Version", "version": "7.3"}) == "7.3"
+
+
+# -- waiting for the end --------------------------------------------------------------------
+
+WAIT = {"timeout": "10", "pollingInterval": "0.02"}
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None]}, None, "text", 5, True])
+def test_a_start_may_wait_for_the_output(hub: Hub, value: Any) -> None:
+    """The body is the bare output as JSON, `null` too."""
+    answer = post(hub, "Call", json={"name": "Echo", "input": value}, params=WAIT)
+    assert answer.status_code == 200
+    assert answer.json() == value
+
+
+def test_waiting_for_one_that_fails_gives_its_status(hub: Hub) -> None:
+    answer = post(hub, "Fail", json={}, params=WAIT)
+    assert answer.status_code == 200
+    assert answer.json()["runtimeStatus"] == "Failed"
+
+
+def test_waiting_for_one_that_is_terminated_gives_its_status(hub: Hub) -> None:
+    id_ = new_id()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, hub, "Wait", id_, params=WAIT)
+        eventually(lambda: hub.ask("GET", f"/instances/{id_}").status_code == 202)
+        hub.operate(id_, "terminate", "enough")
+        answer = waiting.result()
+    assert answer.status_code == 200
+    assert (answer.json()["runtimeStatus"], answer.json()["output"]) == ("Terminated", "enough")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"timeout": "0.1", "pollingInterval": "0.1"},
+        {"timeout": "0", "pollingInterval": "0"},
+        {"timeout": "10"},
+        {"pollingInterval": "10"},
+        {"Timeout": "0.1", "POLLINGINTERVAL": "0.02"},
+    ],
+)
+def test_when_the_wait_is_over_the_answer_is_that_of_any_start(
+    hub: Hub, query: dict[str, str]
+) -> None:
+    """Also when only one of the two numbers is given: that is no wait at all."""
+    answer = post(hub, "Wait", params=query)
+    assert answer.status_code == 202
+    assert set(answer.json()) == LINKS
+    assert answer.elapsed.total_seconds() < 5
+
+
+def test_a_wait_does_not_outlast_its_timeout(hub: Hub) -> None:
+    answer = post(hub, "Wait", params={"timeout": "0.5", "pollingInterval": "0.4"})
+    assert answer.elapsed.total_seconds() < 0.75
+
+
+def test_a_polling_interval_over_the_timeout_is_400(hub: Hub) -> None:
+    answer = post(hub, "GetInput", params={"timeout": "1", "pollingInterval": "2"})
+    assert answer.status_code == 400
+    assert answer.json()["Message"]
+
+
+@pytest.mark.parametrize("number", ["abc", "1e99", "-1", "nan", "inf"])
+@pytest.mark.parametrize("name", ["timeout", "pollingInterval"])
+def test_a_wait_of_nonsense_is_refused(
+    hub: Hub, other_host: str | None, name: str, number: str
+) -> None:
+    """400 here; the Functions host has an error of its own for some of them."""
+    answer = post(hub, "GetInput", params=WAIT | {name: number})
+    if other_host is None:
+        assert answer.status_code == 400
+        assert name in answer.json()["ExceptionMessage"]
+    assert hub.output("GetInput", 1) == 1
+
+
+# -- ids that are taken ---------------------------------------------------------------------
+
+
+def test_an_id_that_runs_is_409(hub: Hub) -> None:
+    """Nothing of the running instance changes."""
+    id_ = hub.waiting({"first": True})
+    before = hub.status(id_)
+    answer = post(hub, "Wait", id_, json={"second": True})
+    assert answer.status_code == 409
+    assert answer.json() == {
+        "Message": "An Orchestration instance with the status Running already exists."
+    }
+    assert hub.status(id_) == before
+
+
+def test_an_id_that_is_suspended_is_409(hub: Hub) -> None:
+    answer = post(hub, "Wait", hub.suspended())
+    assert answer.status_code == 409
+    assert "status Suspended already exists" in answer.json()["Message"]
+
+
+def test_the_client_raises_the_body_of_the_409(hub: Hub) -> None:
+    id_ = hub.waiting()
+    with pytest.raises(ClientRaised, match="An Orchestration instance with the status Running"):
+        hub.client("start_new", orchestration_function_name="Wait", instance_id=id_)
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Terminated"])
+def test_an_instance_that_ended_is_replaced(hub: Hub, status: str) -> None:
+    """Nothing of it remains, neither output nor history."""
+    id_ = hub.ended(status)
+    hub.waiting({"new": True}, id_)
+    now = hub.status(id_)
+    assert (now["name"], now["input"], now["output"]) == ("Wait", {"new": True}, None)
+    assert [e["EventType"] for e in hub.history(id_)] == ["ExecutionStarted"]
+
+
+def test_of_many_starts_at_once_one_wins(hub: Hub, other_host: str | None) -> None:
+    """The Functions host may tell several that they won; devhost never does."""
+    id_ = new_id()
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: post(hub, "Wait", id_, json={"n": n}), range(50)))
+    codes = [answer.status_code for answer in answers]
+    assert set(codes) <= {202, 409}
+    if other_host is None:
+        assert codes.count(202) == 1
+        assert hub.status(id_)["input"] == {"n": codes.index(202)}
+
+
+# -- the helpers of the client --------------------------------------------------------------
+
+
+def test_the_check_status_response_of_the_client(hub: Hub) -> None:
+    """It has all nine fields, and the origin at which the app was asked."""
+    id_ = new_id()
+    answer = hub.send("POST", f"/api/start/GetInput/{id_}")
+    assert answer.status_code == 202
+    links = answer.json()
+    assert set(links) == LINKS | {"rewindPostUri"}
+    assert links["id"] == id_
+    assert answer.headers["Location"] == links["statusQueryGetUri"]
+    assert answer.headers["Retry-After"] == "10"
+    assert all(link.startswith(hub.origin) for name, link in links.items() if name != "id")
+    status = eventually(
+        lambda: requests.get(links["statusQueryGetUri"], timeout=10),
+        lambda answer: answer.status_code == 200,
+    )
+    assert status.json()["instanceId"] == id_
+
+
+def test_the_client_encodes_no_id(hub: Hub) -> None:
+    """An id with a slash leads nowhere, and the empty answer becomes the exception None."""
+    with pytest.raises(ClientRaised, match=r"^Exception: None$"):
+        hub.client("start_new", orchestration_function_name="Wait", instance_id="a/b/c")
+
+
+def test_the_client_waits_for_an_output(hub: Hub) -> None:
+    """Text comes out raw, without quotes."""
+    id_ = hub.start("Call", {"name": "Echo", "input": {"a": 1}})
+    answer = hub.send("GET", f"/api/wait/{id_}")
+    assert (answer.status_code, answer.json()) == (200, {"a": 1})
+    id_ = hub.start("Call", {"name": "Echo", "input": "text"})
+    answer = hub.send("GET", f"/api/wait/{id_}")
+    assert (answer.status_code, answer.text) == (200, "text")
+
+
+@pytest.mark.parametrize(("status", "code"), [("Failed", 500), ("Terminated", 200)])
+def test_the_client_waits_for_another_end(hub: Hub, status: str, code: int) -> None:
+    answer = hub.send("GET", f"/api/wait/{hub.ended(status)}")
+    assert (answer.status_code, answer.json()["runtimeStatus"]) == (code, status)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_when_the_client_waited_in_vain_it_gives_links(hub: Hub, known: bool) -> None:
+    """For an unknown instance too."""
+    id_ = hub.waiting() if known else new_id()
+    answer = hub.send("GET", f"/api/wait/{id_}", params={"timeout": "50"})
+    assert (answer.status_code, answer.json()["id"]) == (202, id_)
