@@ -28,6 +28,7 @@ from devhost.store import Instance, Message, Store, Task
 log = logging.getLogger("devhost.engine")
 
 _GENERATIONS_A_TURN = 1_000
+_CUSTOM_STATUS_LIMIT = 16 * 1024
 
 
 Code = Mapping[str, Callable[[str], str]]
@@ -241,7 +242,7 @@ class Engine:
             return Turn(ending=Failed(_unknown("orchestrator", instance, self._worker)))
         try:
             answer = ask(orchestrator, history)
-            instance.custom_status = _json_or_none(answer.get("customStatus"))
+            instance.custom_status = _custom_status(answer)
             turn = replay(history, answer)
             self._check_names(turn)
         except OrchestrationFault as fault:
@@ -379,6 +380,14 @@ class Engine:
 
 def _execution_id() -> str:
     return uuid.uuid4().hex
+
+
+def _custom_status(answer: dict[str, Any]) -> str | None:
+    value = answer.get("customStatus")
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode("utf-16-le", "surrogatepass")) > _CUSTOM_STATUS_LIMIT:
+        raise OrchestrationFault("The custom status is larger than 16 KB of UTF-16 text.")
+    return _json_or_none(value)
 
 
 def _json_or_none(value: Any) -> str | None:

@@ -54,12 +54,18 @@ SCHEDULING = frozenset(
 
 def stamp(moment: datetime) -> str:
     """The moment as .NET prints it: UTC, seven digits of a second, `Z`; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    # Not strftime, which writes the year 1 as "1".
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "0Z"
 
 
 def moment(text: str) -> datetime:
-    """The inverse of `stamp`; also takes six digits, as the SDK sends for a timer."""
-    return datetime.fromisoformat(text)
+    """The inverse of `stamp`; also takes six digits, and the year 1 as "1", as the SDK writes it.
+
+    Raises:
+        ValueError: It is not in that form.
+    """
+    year, dash, rest = text.partition("-")
+    return datetime.fromisoformat(year.zfill(4) + dash + rest)
 
 
 def event(kind: EventType, at: str, event_id: int = NO_ID, **fields: Any) -> Event:

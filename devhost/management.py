@@ -23,7 +23,7 @@ from urllib.parse import quote, quote_plus, unquote_plus
 from aiohttp import web
 
 from devhost.engine import AlreadyExists, Engine
-from devhost.events import EventType, stamp
+from devhost.events import EventType, moment, stamp
 from devhost.rendering import status_payload
 from devhost.store import TERMINAL
 
@@ -82,16 +82,11 @@ class _Query:
         return value
 
     def date(self, name: str) -> datetime | None:
-        text = self.text(name)
-        if not text:
-            return None
-        head, dash, tail = text.partition("-")
         try:
-            # strftime writes the year 1 as "1", and the SDK sends it so.
-            parsed = datetime.fromisoformat(head.zfill(4) + dash + tail)
-        except ValueError:
+            parsed = moment(self.text(name) or "")
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
     def statuses(self) -> list[str]:
         named = (v.split(",") for v in self._values.get("runtimestatus", []))

@@ -21,7 +21,7 @@ def eventually(
     """What `look` sees as soon as `accept` takes it; fails after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not accept(seen := look()):
-        assert time.monotonic() < end, f"still {seen!r} after {deadline} seconds"
+        assert time.monotonic() < end, f"still {seen!r:.500} after {deadline} seconds"
         time.sleep(0.01)
     return seen
 
@@ -117,13 +117,13 @@ class Hub:
     def output(self, name: str, input_: Any = None) -> Any:
         """The output of an instance that must complete."""
         status = self.run(name, input_)
-        assert status["runtimeStatus"] == "Completed", status
+        assert status["runtimeStatus"] == "Completed", str(status)[:2000]
         return status["output"]
 
     def failure(self, name: str, input_: Any = None) -> str:
         """The output of an instance that must fail."""
         status = self.run(name, input_)
-        assert status["runtimeStatus"] == "Failed", status
+        assert status["runtimeStatus"] == "Failed", str(status)[:2000]
         return str(status["output"])
 
     def history(self, id_: str, **query: Any) -> list[dict[str, Any]]:
