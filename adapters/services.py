@@ -23,7 +23,7 @@ class Services:
     sources: Sources
     jobs: JobApi
     monitors: MonitorTable
-    now: Callable[[], datetime] = utc_now
+    now: Callable[[], datetime]
 
 
 @cache
@@ -45,6 +45,7 @@ def services() -> Services:
         sources=load_sources(text, settings.values, settings.sources_file.name),
         jobs=JobApi(),
         monitors=_monitors(settings),
+        now=utc_now,
     )
 
 

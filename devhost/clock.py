@@ -1,5 +1,6 @@
 """Where the host takes its time from."""
 
+import asyncio
 import threading
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,6 +15,9 @@ class Clock(Protocol):
     def wait(self, wake: threading.Event, until: datetime | None) -> None:
         """Return when `wake` is set or the time `until` has come; `None` is for ever."""
 
+    async def sleep(self, until: datetime) -> None:
+        """Return when the time `until` has come."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -27,3 +31,7 @@ class SystemClock:
         # A clock set forward must not leave the host asleep, hence at most a second.
         seconds = 1.0 if until is None else (until - self.now()).total_seconds()
         wake.wait(min(max(seconds, 0.0), 1.0))
+
+    async def sleep(self, until: datetime) -> None:
+        """Sleep until due, by the clock as it is now."""
+        await asyncio.sleep(max((until - self.now()).total_seconds(), 0.0))

@@ -17,6 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from enum import StrEnum
 from typing import Any, Protocol
 
 from devhost.clock import Clock
@@ -51,6 +52,15 @@ class AlreadyExists(Exception):
     """An instance of that id is running."""
 
 
+class Point(StrEnum):
+    """Where a test can have the host die; see `devhost.testing`."""
+
+    BEFORE_COMMIT = "before the turn's commit"
+    AFTER_COMMIT = "after the turn's commit"
+    BETWEEN_GENERATIONS = "during continue-as-new"
+    AFTER_ACTIVITY = "after an activity's effect, before its result is stored"
+
+
 class Engine:
     """Runs the orchestrations of one task hub."""
 
@@ -63,15 +73,29 @@ class Engine:
         activity_threads: int = 10,
         default_version: str = "",
         on_crash: Callable[[BaseException], None] | None = None,
+        on_point: Callable[[Point, str], None] | None = None,
     ) -> None:
+        """Set up; `start` begins.
+
+        Args:
+            store: The state.
+            worker: What runs the app's code.
+            clock: The time.
+            activity_threads: How many activities run at once.
+            default_version: The version of instances that are started without one.
+            on_crash: Told what the dispatcher, or a thread that runs activities, died of.
+            on_point: Called with the point and the instance id; an exception from it kills.
+        """
         self.store = store
         self._worker = worker
         self._clock = clock
         self._default_version = default_version
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._dead = False
         self._pool = ThreadPoolExecutor(activity_threads, thread_name_prefix="activity")
         self._running: set[Future[None]] = set()
+        self._reach = on_point or (lambda _point, _id: None)
         self._on_crash = on_crash or (lambda _error: None)
         self._dispatcher = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -93,6 +117,15 @@ class Engine:
             self._dispatcher.join()
         self._pool.shutdown(wait=False, cancel_futures=True)
         return not wait(tuple(self._running), timeout=grace).not_done
+
+    def wake(self) -> None:
+        """Have the dispatcher look for work."""
+        self._wake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no activity is running or waiting for a thread."""
+        return not self._running
 
     def now(self) -> str:
         """The time in the form of `events.stamp`."""
@@ -164,10 +197,16 @@ class Engine:
                 if not ready:
                     due = self.store.next_due()
                     self._clock.wait(self._wake, moment(due) if due else None)
-        except BaseException as error:
-            log.critical("The dispatcher died; the host can't go on", exc_info=True)
-            self._on_crash(error)
-            raise
+        except BaseException as error:  # noqa: BLE001 - told, not hidden
+            self._die(error)
+
+    def _die(self, error: BaseException) -> None:
+        """Do nothing more, as if killed; the owner ends the process."""
+        log.critical("The engine died; the host can't go on", exc_info=error)
+        self._dead = True
+        self._stopping.set()
+        self._wake.set()
+        self._on_crash(error)
 
     def _serve(self, id_: str) -> None:
         """Deal with what waits for one instance: one control message, or one episode."""
@@ -226,12 +265,15 @@ class Engine:
             instance.input = json.dumps(turn.ending.input_)
             arrived = [_started(instance, now), *turn.carried]
             history, start = [], 0
+            self._reach(Point.BETWEEN_GENERATIONS, instance.id)
         else:
             why = f"it continued as new {_GENERATIONS_A_TURN} times without awaiting anything"
             turn = Turn(ending=Failed(why))
         with self.store.transaction():
             tasks = self._commit(instance, history, start, turn, now)
             self.store.consume(m.position for m in messages)
+            self._reach(Point.BEFORE_COMMIT, instance.id)
+        self._reach(Point.AFTER_COMMIT, instance.id)
         for task in tasks:
             self._submit(task)
 
@@ -351,7 +393,11 @@ class Engine:
         if not self._stopping.is_set():
             running = self._pool.submit(self._perform, task)
             self._running.add(running)
-            running.add_done_callback(self._running.discard)
+            running.add_done_callback(self._performed)
+
+    def _performed(self, running: Future[None]) -> None:
+        self._running.discard(running)
+        self._wake.set()
 
     def _perform(self, task: Task) -> None:
         """Run an activity on a thread of the pool, and send its result."""
@@ -370,12 +416,11 @@ class Engine:
                     TaskScheduledId=task.task_id,
                     Result=result,
                 )
-            self.store.finish_task(task, outcome)
-            self._wake.set()
-        except BaseException as error:
-            log.critical("An activity's result could not be stored", exc_info=True)
-            self._on_crash(error)
-            raise
+            self._reach(Point.AFTER_ACTIVITY, task.instance_id)
+            if not self._dead:
+                self.store.finish_task(task, outcome)
+        except BaseException as error:  # noqa: BLE001 - told, not hidden
+            self._die(error)
 
 
 def _execution_id() -> str:

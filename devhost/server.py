@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import azure.functions as func
@@ -12,7 +13,7 @@ from multidict import MultiMapping
 from devhost import timers
 from devhost.app import App, FunctionInfo
 from devhost.clock import Clock, SystemClock
-from devhost.engine import Engine
+from devhost.engine import Engine, Point
 from devhost.management import ManagementApi, error_response
 from devhost.routing import Router, route_of
 from devhost.store import Store
@@ -27,8 +28,14 @@ _ADDRESS = "127.0.0.1"
 class Server:
     """A host: one app, one task hub, one port."""
 
-    def __init__(self, app: App, state: Path | str, clock: Clock | None = None) -> None:
-        """Open the state file; `:memory:` keeps nothing.
+    def __init__(
+        self,
+        app: App,
+        state: Path | str,
+        clock: Clock | None = None,
+        on_point: Callable[[Point, str], None] | None = None,
+    ) -> None:
+        """Open the state file; `:memory:` keeps nothing. For `on_point` see `Engine`.
 
         Raises:
             StateFileError: The state file can't be used.
@@ -46,6 +53,7 @@ class Server:
             activity_threads=app.activity_threads,
             default_version=app.default_version,
             on_crash=self._crashed,
+            on_point=on_point,
         )
         self._api = ManagementApi(self.engine, app.hub)
         routes = (route_of(app.route_prefix, f) for f in app.of_kind("httpTrigger"))
@@ -98,6 +106,8 @@ class Server:
         await http_utils._close_session()  # noqa: SLF001
         if self._runner:
             await self._runner.cleanup()
+        if self._failure and self._failure.done():
+            self._failure.exception()  # asyncio complains of one that nobody looked at
         if ended:
             self.store.close()
         return ended

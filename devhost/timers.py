@@ -1,6 +1,5 @@
 """Timer triggers: a task on the loop for each, woken by its NCRONTAB expression."""
 
-import asyncio
 import logging
 import os
 import re
@@ -47,7 +46,7 @@ async def run(app: App, function: FunctionInfo, clock: Clock) -> None:
     while True:
         now = clock.now()
         due = croniter(schedule, now, second_at_beginning=_has_seconds(schedule))
-        await asyncio.sleep((due.get_next(type(now)) - now).total_seconds())
+        await clock.sleep(due.get_next(type(now)))
         await _fire(app, function)
 
 

@@ -51,7 +51,9 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Step = str | Reply | dict[str, object]
+Answer = str | Reply | dict[str, object]
+Step = Answer | Callable[[], Answer]
+"""A callable decides, or waits, while the request is in flight."""
 
 
 class FaultySource:
@@ -170,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         return unquote(segments[2]) if len(segments) > 2 else ""
 
     def _take(self, step: Step) -> None:
+        if callable(step):
+            step = step()
         if isinstance(step, str):
             BEHAVIOURS[step](self)
         elif isinstance(step, Reply):

@@ -1,0 +1,170 @@
+"""Hours and days of monitoring, on the virtual clock."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from devhost.engine import Point
+from tests.api import Body, new_job_id
+from tests.faulty_source import Reply
+from tests.virtual.conftest import Lab
+
+# The SDK warns of every event that comes while nothing awaits it, as hints may.
+pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+
+RUNNING: Body = {"status": "processing"}
+DONE: Body = {"status": "completed"}
+
+
+def test_a_day_of_polls_with_the_hourly_cleanup(lab: Lab) -> None:
+    """I4: the history of a generation stays bounded over 1,440 polls."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    begin = lab.host.now
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=86_400)
+    assert lab.api.call("POST", "/api/cleanup").status_code == 202
+    lab.host.advance(hours=23, minutes=59, seconds=59)
+    status = lab.host.status(started["id"])
+    assert status["runtimeStatus"] == "Running"
+    assert status["customStatus"]["polls"] == 1_440
+    assert len(status["historyEvents"]) <= 6
+    assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == 24
+    lab.host.advance(seconds=2)
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert (row.state, row.polls) == ("Expired", 1_441)
+    assert row.ended_at == begin + timedelta(days=1)
+
+
+@pytest.mark.parametrize("last", [DONE, RUNNING])
+def test_the_last_poll_is_made_at_the_exact_instant_of_expiry(lab: Lab, last: Body) -> None:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING, RUNNING, last)
+    begin = lab.host.now
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=90)
+    lab.host.advance(seconds=89.999999)
+    assert lab.state(job_id) == "Monitoring"
+    lab.host.advance(seconds=0.000001)
+    lab.host.run_until(lab.ended(job_id))
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert (row.state, row.polls) == ("Succeeded" if last is DONE else "Expired", 3)
+    assert row.ended_at == row.expire_time == begin + timedelta(seconds=90)
+
+
+def test_hours_of_outage_cost_few_polls_and_lose_nothing(lab: Lab) -> None:
+    """I6: the back-off goes to 15 minutes, and the watch sees the end after the outage."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING, "500")
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(hours=8)
+    status = lab.host.status(started["id"])["customStatus"]
+    assert status["state"] == "Monitoring"
+    assert status["rawStatus"] == "processing"
+    assert 30 <= status["polls"] <= 40  # 1 + 2 + 4 + 8 minutes, then four an hour
+    lab.source.behave(job_id, DONE)
+    lab.host.advance(minutes=17)
+    assert lab.state(job_id) == "Succeeded"
+
+
+def test_the_sources_wish_for_a_pause_is_granted(lab: Lab) -> None:
+    job_id = new_job_id()
+    throttled = Reply(429, headers=(("Retry-After", "1800"),))
+    lab.source.behave(job_id, throttled, DONE)
+    lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(minutes=29, seconds=59)
+    assert lab.state(job_id) == "Monitoring"
+    lab.host.advance(seconds=1)
+    lab.host.run_until(lab.ended(job_id))
+    assert lab.state(job_id) == "Succeeded"
+
+
+def test_a_hint_brings_the_poll_forward(lab: Lab) -> None:
+    """I7."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING, DONE)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
+    lab.host.advance(seconds=10)
+    lab.host.raise_event(started["id"], "Hint")
+    lab.host.run_until(lab.ended(job_id), seconds=1)
+    assert lab.state(job_id) == "Succeeded"
+
+
+@pytest.mark.parametrize("hints", [1, 2, 5])
+def test_a_hint_during_a_poll_brings_another_poll(lab: Lab, hints: int) -> None:
+    """I7: the poll in flight may not have seen yet what the hint is about."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
+    lab.host.advance(seconds=10)
+    asked, answered = threading.Event(), threading.Event()
+
+    def in_flight() -> Body:
+        asked.set()
+        assert answered.wait(10)
+        return RUNNING
+
+    lab.source.behave(job_id, in_flight, DONE)
+    lab.host.raise_event(started["id"], "Hint")
+    assert asked.wait(10)
+    for _ in range(hints):
+        lab.host.raise_event(started["id"], "Hint")
+    answered.set()
+    lab.host.run_until(lab.ended(job_id), seconds=5)
+    assert lab.state(job_id) == "Succeeded"
+
+
+def test_a_flood_of_hints_does_not_become_a_flood_of_polls(lab: Lab) -> None:
+    """I7: a thousand hints over ten seconds cost about a poll a second."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
+    lab.host.advance(seconds=10)
+    for _ in range(100):
+        for _ in range(10):
+            lab.host.raise_event(started["id"], "Hint")
+        lab.host.advance(seconds=0.1)
+    lab.host.advance(seconds=10)
+    assert 2 <= lab.host.status(started["id"])["customStatus"]["polls"] <= 14
+
+
+@pytest.mark.parametrize("point", Point)
+@pytest.mark.parametrize("polls", [1, 2])
+def test_a_host_that_dies_at_any_point_stores_the_end_once(
+    lab: Lab, point: Point, polls: int
+) -> None:
+    """I2, I3: the point is reached during the first poll, or during the one that ends it."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, *[RUNNING] * (polls - 1), RUNNING, DONE)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    if polls == 2:
+        lab.host.advance(seconds=30)
+    lab.host.crash_at(point, started["id"].__eq__)
+    lab.host.advance(minutes=10)
+    assert lab.host.crashed
+    lab.host.restart()
+    lab.host.run_until(lab.ended(job_id))
+    stored = lab.table.read(started["id"])
+    assert stored is not None
+    assert stored.row.state == "Succeeded"
+    assert [line.event for line in stored.log].count("ended") == 1
+    assert lab.host.wait_for(started["id"])["runtimeStatus"] == "Completed"
+
+
+def test_a_cleanup_that_was_ended_is_started_again(lab: Lab) -> None:
+    lab.host.advance(minutes=6)
+    assert lab.host.status("periodic-cleanup")["runtimeStatus"] == "Running"
+    lab.host.terminate("periodic-cleanup", "an accident")
+    lab.host.wait_for("periodic-cleanup", "Terminated")
+    lab.host.advance(minutes=6)
+    assert lab.host.status("periodic-cleanup")["runtimeStatus"] == "Running"
+
+
+def test_the_cleanup_sleeps_an_hour_from_its_end(lab: Lab) -> None:
+    lab.host.advance(minutes=5)  # when the timer trigger starts it
+    for runs in (1, 2, 3):
+        assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
+        lab.host.advance(minutes=59, seconds=59)
+        assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
+        lab.host.advance(seconds=1)
