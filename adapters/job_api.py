@@ -27,8 +27,9 @@ from requests.auth import AuthBase
 
 from domain.errors import SourceRefused
 from domain.outcome import Outcome, Poll
+from domain.source import Source
 from domain.source_answer import SUCCESS, clean, read_answer, read_json
-from domain.sources import Source, is_loopback, url_faults
+from domain.source_url import is_loopback, url_faults
 
 _MAX_REDIRECTS = 3
 _CHUNK = 65_536

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
+from domain.expression import Expression
 from domain.outcome import Outcome, Poll
-from domain.sources import Expression, Source
+from domain.source import Source
 
 SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)

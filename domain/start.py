@@ -20,7 +20,8 @@ from pydantic_core import from_json
 from domain.errors import Fault, InvalidInput
 from domain.monitor import MonitorRow, State
 from domain.monitor_id import monitor_id
-from domain.sources import Source, Sources
+from domain.source import Source
+from domain.sources import Sources
 from domain.wire import WireModel
 
 JOB_ID_LENGTH = 1_024

@@ -23,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from adapters.job_api import CancelResult, JobApi
 from domain.errors import SourceRefused
 from domain.outcome import Outcome, Poll
-from domain.sources import Source, load_sources
+from domain.source import Source
+from domain.sources import load_sources
 from tests.faulty_source import HUGE, FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
