@@ -286,12 +286,16 @@ class Engine:
             answer = ask(orchestrator, history)
             instance.custom_status = _custom_status(answer)
             turn = replay(history, answer)
-            self._check_names(turn)
+            self._check_work(turn)
         except OrchestrationFault as fault:
             return Turn(ending=Failed(str(fault)))
+        except Exception as error:
+            # What one orchestrator asks for must not end the host, now and at each restart.
+            log.exception("%s %s asks for what can't be read", instance.name, instance.id)
+            return Turn(ending=Failed(f"devhost can't read what it asks for: {error}"))
         return turn
 
-    def _check_names(self, turn: Turn) -> None:
+    def _check_work(self, turn: Turn) -> None:
         """Refuse work that nobody can do; the real host leaves the instance hanging."""
         for kind, known in (
             (EventType.TASK_SCHEDULED, self._worker.activities),
@@ -303,6 +307,11 @@ class Engine:
                     raise OrchestrationFault(
                         f"The function '{scheduled['Name']}' doesn't exist. Known here: {names}."
                     )
+        for scheduled in turn.scheduled:
+            for field in ("InstanceId", "Version"):
+                value = scheduled.get(field, "")
+                if not isinstance(value, str) or value != _storable(value):
+                    raise OrchestrationFault(f"{field} {value!r} is no text")
 
     def _commit(
         self, instance: Instance, history: list[Event], start: int, turn: Turn, now: str
@@ -333,7 +342,7 @@ class Engine:
                 events.append(_execution_completed(now, "Completed", text))
                 self._end(instance, "Completed", text, now)
             case Failed(error):
-                text = f"Orchestrator function '{instance.name}' failed: {error}"
+                text = _storable(f"Orchestrator function '{instance.name}' failed: {error}")
                 events.append(_execution_completed(now, "Failed", text))
                 self._end(instance, "Failed", text, now)
                 log.error("%s %s: %s", instance.name, instance.id, text)
@@ -402,10 +411,11 @@ class Engine:
     def _perform(self, task: Task) -> None:
         """Run an activity on a thread of the pool, and send its result."""
         try:
-            activity = self._worker.activities[task.name.lower()]
             try:
+                # The app may have lost the activity since it was called.
+                activity = self._worker.activities[task.name.lower()]
                 result = activity(task.input or "null")
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 reason = f"Activity function '{task.name}' failed:  {type(error).__name__}: {error}"
                 log.warning("%s: %s", task.instance_id, reason, exc_info=error)
                 outcome = _failed(EventType.TASK_FAILED, self.now(), task.task_id, reason)
@@ -421,6 +431,11 @@ class Engine:
                 self.store.finish_task(task, outcome)
         except BaseException as error:  # noqa: BLE001 - told, not hidden
             self._die(error)
+
+
+def _storable(text: str) -> str:
+    """The text with half characters, which no database takes, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _execution_id() -> str:

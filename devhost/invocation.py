@@ -21,7 +21,7 @@ def ask(orchestrator: Callable[[str], str], history: list[Event]) -> dict[str, A
     """
     try:
         text = orchestrator(json.dumps(request(history)))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The answer of one that raised stands in the exception's text.
         message, marker, text = str(error).rpartition(_OUT_OF_PROC)
         if not marker:

@@ -90,7 +90,7 @@ class Hub:
         """
         body = input_ if isinstance(input_, dict) else json.dumps(input_)
         path = f"/orchestrators/{name}/{quote(id_ or new_id(), safe='')}"
-        answer = self.ask("POST", path, json=body)
+        answer = self.ask("POST", path, data=json.dumps(body))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
@@ -127,17 +127,22 @@ class Hub:
         return str(status["output"])
 
     def history(self, id_: str, **query: Any) -> list[dict[str, Any]]:
-        """The events of an instance as the status shows them."""
-        return list(self.status(id_, showHistory="true", **query)["historyEvents"])
+        """The events of an instance as the status shows them; none while it is pending."""
+        return list(self.status(id_, showHistory="true", **query).get("historyEvents", []))
 
     def raise_event(self, id_: str, name: str, data: Any = None) -> requests.Response:
         """Raise an event with JSON data."""
-        return self.ask("POST", f"/instances/{quote(id_, safe='')}/raiseEvent/{name}", json=data)
+        return self.ask(
+            "POST",
+            f"/instances/{quote(id_, safe='')}/raiseEvent/{name}",
+            data=json.dumps(data),
+            headers={"Content-Type": "application/json"},
+        )
 
     def operate(self, id_: str, operation: str, reason: str | None = None) -> requests.Response:
         """Terminate, suspend, resume, rewind, restart."""
         path = f"/instances/{quote(id_, safe='')}/{operation}"
-        return self.ask("POST", path, params=None if reason is None else {"reason": reason})
+        return self.ask("POST", path, params={} if reason is None else {"reason": reason})
 
     def waiting(self, input_: Any = None, id_: str | None = None) -> str:
         """An instance that waits for the event `go`."""

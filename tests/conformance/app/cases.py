@@ -160,12 +160,6 @@ def output_set(context: Context) -> Steps:
     return {1, 2}
 
 
-@bp.function_name("UnusualName")
-@bp.orchestration_trigger(context_name="context")
-def unusual_name(context: Context) -> Steps:
-    yield context.call_activity("\ud800", None)
-
-
 # -- events and control ---------------------------------------------------------------------
 
 
@@ -278,8 +272,8 @@ def leave_timer(context: Context) -> Steps:
 @bp.orchestration_trigger(context_name="context")
 def retry(context: Context) -> Steps:
     """Call an activity that fails with three attempts, some milliseconds apart."""
-    options = df.RetryOptions(20, 3)
     order = context.get_input()
+    options = df.RetryOptions(order.get("milliseconds", 20), 3)
     try:
         return (yield context.call_activity_with_retry(order["name"], options, order.get("input")))
     except Exception as error:  # noqa: BLE001 - all that an orchestrator ever gets

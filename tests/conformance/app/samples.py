@@ -46,7 +46,8 @@ def sum_of_squares(context: Context) -> Steps:
     """Ask for the work, do all of it at once, add up."""
     numbers = yield context.call_activity("list_numbers", context.get_input())
     tasks = [context.call_activity("square", number) for number in numbers]
-    return sum((yield context.task_all(tasks)))
+    squares = yield context.task_all(tasks)
+    return sum(squares or [])  # the SDK gives None for no tasks at all
 
 
 @bp.activity_trigger(input_name="count")
@@ -151,11 +152,10 @@ async def start_parcel(
 
 @bp.orchestration_trigger(context_name="context")
 def send_parcel(context: Context) -> Steps:
-    """Pass an object from client to orchestrator to activity to sub-orchestration and back."""
-    parcel = context.get_input()
-    heavier = yield context.call_activity("pack", parcel)
-    back = yield context.call_sub_orchestrator("return_parcel", heavier)
-    return f"{back.sender} {back.grams} {type(back).__name__}"
+    """Pass an object from client to orchestrator, activity and sub-orchestration."""
+    parcel = yield context.call_activity("pack", context.get_input())
+    grams = yield context.call_sub_orchestrator("weigh_parcel", parcel)
+    return f"{type(parcel).__name__} of {parcel.sender}: {grams} g"
 
 
 @bp.activity_trigger(input_name="parcel")
@@ -164,9 +164,10 @@ def pack(parcel: Parcel) -> Parcel:
 
 
 @bp.orchestration_trigger(context_name="context")
-def return_parcel(context: Context) -> Steps:
-    parcel = context.get_input()
-    return (yield context.call_activity("pack", parcel))
+def weigh_parcel(context: Context) -> Steps:
+    """An orchestration can't return an object: the SDK encodes outputs as plain JSON."""
+    packed = yield context.call_activity("pack", context.get_input())
+    return packed.grams
 
 
 # -- functions that want more than their input ----------------------------------------------

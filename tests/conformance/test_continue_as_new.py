@@ -1,0 +1,91 @@
+"""Continue-as-new: what a new generation takes along, and what holds it up."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.conformance.hub import Hub, eventually, new_id
+
+
+def kinds(hub: Hub, id_: str) -> list[str]:
+    return [event["EventType"] for event in hub.history(id_)]
+
+
+def created(status: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(status["createdTime"])
+
+
+def test_the_last_generation_ends_the_instance(hub: Hub) -> None:
+    """What an earlier one returned after continue-as-new is ignored."""
+    id_ = hub.start("CountDown", 5)
+    status = hub.end(id_)
+    assert (status["runtimeStatus"], status["output"]) == ("Completed", "done")
+    assert status["input"] == "0"
+    assert kinds(hub, id_) == ["ExecutionStarted", "TaskCompleted", "ExecutionCompleted"]
+
+
+def test_a_new_generation_begins_anew(hub: Hub) -> None:
+    """Its input, time of creation and history are its own; its custom status is not kept."""
+    id_ = hub.start("Generations", "first")
+    eventually(lambda: hub.status(id_)["customStatus"] == "first")
+    before = hub.status(id_)
+    # Times are shown to the second, so a second must pass to see that one moved.
+    hub.output("Sleep", 1.0)
+    hub.raise_event(id_, "go")
+    after = eventually(lambda: hub.status(id_), lambda status: status["input"] == '"second"')
+    assert (after["name"], after["instanceId"]) == (before["name"], before["instanceId"])
+    assert after["runtimeStatus"] == "Running"
+    assert created(after) > created(before)
+    assert kinds(hub, id_) == ["ExecutionStarted"]
+    eventually(lambda: hub.status(id_)["customStatus"] is None)
+    hub.raise_event(id_, "go", "over")
+    assert hub.end(id_)["output"] == "over"
+
+
+def test_a_generation_waits_for_its_open_timer(hub: Hub) -> None:
+    """Only when no timer and no task is open does the next one begin."""
+    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 0.5})
+    eventually(lambda: kinds(hub, id_).count("TaskCompleted") == 2)
+    assert hub.status(id_)["input"] == {"seconds": 0.5}
+    assert "TimerFired" not in kinds(hub, id_)
+    hub.raise_event(id_, "go")
+    eventually(lambda: hub.status(id_)["input"] == '{"seconds": 0}')
+    hub.raise_event(id_, "go")
+    assert hub.end(id_)["output"] == "second"
+
+
+def test_a_cancelled_timer_does_not_hold_it_up(hub: Hub) -> None:
+    """Nor does it complete anything in the next generation, when its time comes."""
+    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 0.4, "cancel": True})
+    eventually(lambda: hub.status(id_)["input"] == '{"seconds": 0}')
+    hub.output("Sleep", 0.4)
+    assert kinds(hub, id_) == ["ExecutionStarted"]
+    hub.raise_event(id_, "go")
+    assert hub.end(id_)["output"] == "second"
+
+
+def test_an_exception_after_it_fails_the_instance(hub: Hub) -> None:
+    assert "after all" in hub.failure("ContinueThenRaise")
+
+
+def test_an_event_that_was_buffered_and_not_awaited_is_lost(hub: Hub) -> None:
+    gate = new_id()
+    id_ = hub.start("DropBuffered", gate)
+    hub.reaches_gate(gate)
+    hub.raise_event(id_, "go", "early")
+    eventually(lambda: "EventRaised" in kinds(hub, id_))
+    hub.open_gate(gate)
+    eventually(lambda: hub.status(id_)["input"] == "null")
+    assert kinds(hub, id_) == ["ExecutionStarted"]
+    hub.raise_event(id_, "go", "late")
+    assert hub.end(id_)["output"] == "late"
+
+
+def test_a_loop_that_never_awaits_fails(hub: Hub, other_host: str | None) -> None:
+    """Another host spins for ever; devhost gives up after a thousand generations."""
+    if other_host:
+        pytest.skip("it would keep the host busy for good")
+    text = hub.failure("ContinueForever")
+    assert "continued as new 1000 times" in text
+    assert hub.output("GetInput", 1) == 1
