@@ -11,7 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test lint e2e lock clean
+.PHONY: help demo run test lint e2e bench lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -34,6 +34,9 @@ lint: $(PACKAGES) ## Check style, format and types
 e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...
 	@[ -n "$(BASE_URL)" ] || { echo "Say which host to test: make e2e BASE_URL=http://..."; exit 1; }
 	$(BIN)/python -m pytest tests/e2e --base-url "$(BASE_URL)"
+
+bench: $(PACKAGES) $(AZURITE) ## Measure what a poll costs, and how many monitors are held
+	$(BIN)/python -m tests.bench
 
 lock: $(PACKAGES) ## Take up new versions of all dependencies
 	$(BIN)/pip install --quiet uv

@@ -1,5 +1,6 @@
 """What the triggers and activities work with, composed once in each process."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ def services() -> Services:
         ConfigurationFault: A setting or the sources' file is wrong. It is read again at the
             next call, so that nothing runs half configured.
     """
+    # At INFO the client logs every request that it makes, with all its headers.
+    logging.getLogger("azure.core.pipeline.policies").setLevel(logging.WARNING)
     settings = read_settings()
     try:
         text = settings.sources_file.read_text(encoding="utf-8")

@@ -281,7 +281,8 @@ class Store:
         A suspended instance takes nothing but a resume or a terminate.
         """
         rows = self._rows(
-            "SELECT instance_id, min(position) FROM inbox JOIN instances ON id = instance_id"
+            "SELECT instance_id, min(position) FROM inbox INDEXED BY inbox_visible"
+            " JOIN instances ON id = instance_id"
             " WHERE visible_at <= ? AND (status <> 'Suspended' OR control)"
             " GROUP BY instance_id ORDER BY 2 LIMIT ?",
             *(now, limit),

@@ -39,6 +39,12 @@ _PATIENCE = 120.0  # seconds of real time for one movement of the clock
 _apps: dict[Path, App] = {}  # an app's index can be read once in a process
 
 
+def load_once(folder: Path) -> App:
+    """The app in a folder, loaded at the first call for it."""
+    folder = folder.resolve()
+    return _apps.get(folder) or _apps.setdefault(folder, load(folder))
+
+
 class Crash(BaseException):
     """The host dies here; nothing may catch it."""
 
@@ -60,15 +66,19 @@ class VirtualClock:
         """The time that the test has come to."""
         return self._now
 
+    def begin(self, by: timedelta, halt: Callable[[], bool] | None = None) -> None:
+        """Like `move`, without waiting for the end of it."""
+        with self._state:
+            self._limit, self._halt, self._settled = self._now + by, halt, False
+        self.wake()
+
     def move(self, by: timedelta, halt: Callable[[], bool] | None = None) -> None:
         """Let the host run until that much time is over, or `halt` is true between two jumps.
 
         Raises:
             TimeoutError: The host was not done after two minutes of real time.
         """
-        with self._state:
-            self._limit, self._halt, self._settled = self._now + by, halt, False
-        self.wake()
+        self.begin(by, halt)
         with self._state:
             if not self._state.wait_for(lambda: self._settled, _PATIENCE):
                 raise TimeoutError(f"the host did not come to rest; its clock is at {self._now}")
@@ -123,8 +133,7 @@ class VirtualHost:
 
     def __init__(self, app: Path, state: Path, start: datetime = _START) -> None:
         """Load the app; entering the context starts it. `start` is the time it begins at."""
-        folder = app.resolve()
-        self._app = _apps.get(folder) or _apps.setdefault(folder, load(folder))
+        self._app = load_once(app)
         self._state = state
         self._crash_points: list[tuple[Point, Callable[[str], bool]]] = []
         self.clock = VirtualClock(start)

@@ -10,7 +10,9 @@ A generation, from its input to continue-as-new:
    and try again in the next generation.
 
 A hint that comes while a poll is in flight may tell of what that poll did not see yet. So the
-wait for a hint stays open during the poll, and one that came makes the next poll due at once.
+one wait for a hint is looked at again after the poll; if a hint came, before or during it, another
+poll follows a second later (I7).
+
 The history of a generation holds one poll at the most, however long the job runs (I4).
 """
 
@@ -56,7 +58,7 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
 
 
 def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
-    """Wait, then poll. Returns the poll, and whether a hint came while it was in flight."""
+    """Wait, then poll. Returns the poll, and whether a hint came before it or meanwhile."""
     due: Any = context.create_timer(watch.next_poll_at)
     hint = context.wait_for_external_event(names.HINT)
     yield context.task_any([due, hint])
@@ -65,9 +67,7 @@ def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
         earliest = earliest_hinted_poll(watch, context.current_utc_datetime)
         if context.current_utc_datetime < earliest:
             yield context.create_timer(earliest)
-        hint = context.wait_for_external_event(names.HINT)
     look = context.call_activity(names.GET_JOB_STATUS, watch.to_wire())
-    yield context.task_any([look, hint])
     try:
         poll = Poll.model_validate((yield look))
     except Exception as error:  # noqa: BLE001 - an activity's error reaches us as this alone

@@ -92,12 +92,10 @@ def test_a_hint_brings_the_poll_forward(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("hints", [1, 2, 5])
-def test_a_hint_during_a_poll_brings_another_poll(lab: Lab, hints: int) -> None:
+@pytest.mark.parametrize("poll_by", ["timer", "hint"])
+def test_a_hint_during_a_poll_brings_another_poll(lab: Lab, poll_by: str, hints: int) -> None:
     """I7: the poll in flight may not have seen yet what the hint is about."""
     job_id = new_job_id()
-    lab.source.behave(job_id, RUNNING)
-    started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
-    lab.host.advance(seconds=10)
     asked, answered = threading.Event(), threading.Event()
 
     def in_flight() -> Body:
@@ -105,8 +103,16 @@ def test_a_hint_during_a_poll_brings_another_poll(lab: Lab, hints: int) -> None:
         assert answered.wait(10)
         return RUNNING
 
-    lab.source.behave(job_id, in_flight, DONE)
-    lab.host.raise_event(started["id"], "Hint")
+    if poll_by == "hint":
+        lab.source.behave(job_id, RUNNING)
+        started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
+        lab.host.advance(seconds=10)
+        lab.source.behave(job_id, in_flight, DONE)
+        lab.host.raise_event(started["id"], "Hint")
+    else:
+        lab.source.behave(job_id, in_flight, DONE)
+        started = lab.api.start(jobId=job_id, pollIntervalSeconds=3_600)
+        lab.host.clock.begin(timedelta(0))
     assert asked.wait(10)
     for _ in range(hints):
         lab.host.raise_event(started["id"], "Hint")
