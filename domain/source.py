@@ -154,6 +154,7 @@ class Source(_Table):
     allow_http: StrictBool = False
     poll_interval_seconds: int = Field(default=60, ge=1, le=_DAY)
     timeout_seconds: int = Field(default=_DAY, ge=1, le=366 * _DAY)
+    on_expiry: Literal["leave", "cancel"] = "leave"
     status: StatusEndpoint
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
