@@ -16,6 +16,7 @@ from devhost.store import StateFileError
 from devhost.timers import schedule_of
 
 _GRACE = 5.0
+_LAST_PORT = 65535
 
 
 def main() -> int:
@@ -28,13 +29,18 @@ def main() -> int:
     logging.getLogger("azure").setLevel(logging.WARNING)
     try:
         app = load(arguments.app)
+    except AppError as error:
+        return _fail(str(error))
+    except (Exception, SystemExit):  # noqa: BLE001 - what the app's import raises is for its author
+        traceback.print_exc()
+        return _fail(f"{arguments.app} can't be loaded")
+    try:
         arguments.state.parent.mkdir(parents=True, exist_ok=True)
         server = Server(app, arguments.state)
     except (AppError, StateFileError) as error:
         return _fail(str(error))
-    except Exception:  # noqa: BLE001 - whatever the app's import raises is for its author
-        traceback.print_exc()
-        return _fail(f"{arguments.app} can't be loaded")
+    except OSError as error:
+        return _fail(f"{arguments.state} can't be made: {error.strerror}")
     try:
         asyncio.run(_serve(app, server, arguments.port))
     except OSError as error:
@@ -45,7 +51,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
     parser.add_argument("--app", type=Path, default=Path(), help="folder of the app (.)")
-    parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (7071)")
+    parser.add_argument("--port", type=_port, default=7071, help="0 takes a free one (7071)")
     parser.add_argument(
         "--state",
         type=Path,
@@ -54,6 +60,12 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--verbose", action="store_true", help="log everything")
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 async def _serve(app: App, server: Server, port: int) -> None:
@@ -68,8 +80,8 @@ async def _serve(app: App, server: Server, port: int) -> None:
     crashed = failed.done()
     ended = await server.stop(_GRACE)
     if crashed or not ended:
-        # A thread that is still at work would keep the process alive; its activity runs
-        # again at the next start.
+        # A thread that is still at work would keep the process alive. Its activity runs again
+        # at the next start.
         os._exit(1 if crashed else 0)
     failed.cancel()
 

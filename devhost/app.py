@@ -14,10 +14,11 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import azure.functions as func
 from azure.functions.decorators.function_app import Function
@@ -26,6 +27,9 @@ from azure.functions.meta import Datum
 
 from devhost.engine import Code
 
+T = TypeVar("T")
+
+_NO_SETTINGS: dict[str, Any] = {}
 _DEFAULT_HUB = "TestHubName"
 _SERVED = {
     "httpTrigger",
@@ -100,18 +104,22 @@ class App:
     activity_threads: int = 10
     client_binding: str = ""
     loop: asyncio.AbstractEventLoop | None = None
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(thread_name_prefix="function"), init=False
+    )
+    _running: set[Future[Any]] = field(default_factory=set, init=False)
     orchestrators: Code = field(init=False)
     activities: Code = field(init=False)
 
     def __post_init__(self) -> None:
-        self.orchestrators = {
-            (f.trigger.orchestration or f.name).lower(): f.call
+        self.orchestrators = _by_name(
+            (f.trigger.orchestration or f.name, f.call)
             for f in self.of_kind("orchestrationTrigger")
-        }
-        self.activities = {
-            (f.trigger.activity or f.name).lower(): self._activity(f)
+        )
+        self.activities = _by_name(
+            (f.trigger.activity or f.name, self._activity(f))
             for f in self.of_kind("activityTrigger")
-        }
+        )
 
     def of_kind(self, kind: str) -> list[FunctionInfo]:
         """The functions with that type of trigger."""
@@ -122,7 +130,15 @@ class App:
         arguments = self._arguments(function, value)
         if inspect.iscoroutinefunction(function.call):
             return await function.call(**arguments)
-        return await asyncio.to_thread(function.call, **arguments)
+        running = self._threads.submit(function.call, **arguments)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(running)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no thread is at work on a function that `invoke` called."""
+        return not self._running
 
     def _arguments(self, function: FunctionInfo, value: object) -> dict[str, object]:
         arguments = {function.trigger.name: value}
@@ -155,6 +171,15 @@ class App:
         return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result()
 
 
+def _by_name(functions: Iterable[tuple[str, Callable[[str], str]]]) -> Code:
+    found: dict[str, Callable[[str], str]] = {}
+    for name, call in functions:
+        if name.lower() in found:
+            raise AppError(f"There is a second function {name!r}; case does not tell names apart")
+        found[name.lower()] = call
+    return found
+
+
 def load(folder: Path) -> App:
     """Read the settings of the app in `folder`, import it, and index its functions.
 
@@ -166,7 +191,11 @@ def load(folder: Path) -> App:
     if not (folder / "function_app.py").is_file():
         raise AppError(f"{folder} holds no function_app.py")
     host = _read_json(folder / "host.json")
-    for name, value in _read_json(folder / "local.settings.json").get("Values", {}).items():
+    extensions = _setting(host, "extensions", _NO_SETTINGS)
+    durable = _setting(extensions, "durableTask", _NO_SETTINGS)
+    http = _setting(extensions, "http", _NO_SETTINGS)
+    local = _read_json(folder / "local.settings.json")
+    for name, value in _setting(local, "Values", _NO_SETTINGS, "local.settings.json").items():
         os.environ.setdefault(name, str(value))
     sys.path.insert(0, str(folder))
     module: Any = importlib.import_module("function_app")
@@ -177,15 +206,13 @@ def load(folder: Path) -> App:
         functions = [_describe(f) for f in registered.get_functions()]
     except ValueError as error:
         raise AppError(str(error)) from error
-    extensions = host.get("extensions", {})
-    durable = extensions.get("durableTask", {})
     return App(
         folder=folder,
         functions=functions,
-        hub=durable.get("hubName", _DEFAULT_HUB),
-        route_prefix=extensions.get("http", {}).get("routePrefix", "api").strip("/"),
-        default_version=durable.get("defaultVersion", ""),
-        activity_threads=durable.get("maxConcurrentActivityFunctions", 10),
+        hub=_setting(durable, "hubName", _DEFAULT_HUB),
+        route_prefix=_setting(http, "routePrefix", "api").strip("/"),
+        default_version=_setting(durable, "defaultVersion", ""),
+        activity_threads=_setting(durable, "maxConcurrentActivityFunctions", 10),
     )
 
 
@@ -200,12 +227,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise AppError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise AppError(f"{path} does not hold a JSON object")
     return content
+
+
+def _setting(parent: dict[str, Any], name: str, default: T, file: str = "host.json") -> T:
+    """A setting of the type of its default; a number is 1 or more."""
+    value = parent.get(name, default)
+    if type(value) is not type(default) or value == 0:
+        raise AppError(f"{name} in {file} can't be {json.dumps(value)}")
+    return value
 
 
 def _describe(function: Function) -> FunctionInfo:

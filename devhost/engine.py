@@ -114,9 +114,10 @@ class Engine:
         self._stopping.set()
         self._wake.set()
         if self._dispatcher.ident:
-            self._dispatcher.join()
+            self._dispatcher.join(grace)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        return not wait(tuple(self._running), timeout=grace).not_done
+        ended = not wait(tuple(self._running), timeout=grace).not_done
+        return ended and not self._dispatcher.is_alive()
 
     def wake(self) -> None:
         """Have the dispatcher look for work."""

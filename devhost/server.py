@@ -23,6 +23,7 @@ log = logging.getLogger("devhost.server")
 _BODY_LIMIT = 100 * 1024 * 1024  # that of the Functions host
 _STATUSES = range(200, 1000)
 _ADDRESS = "127.0.0.1"
+_LAST_ANSWERS_SECONDS = 1.0
 
 
 class Server:
@@ -74,7 +75,9 @@ class Server:
         self._app.loop, self._failure = loop, loop.create_future()
         site_app = web.Application(client_max_size=_BODY_LIMIT)
         site_app.add_routes([web.route("*", "/{path:.*}", self._serve)])
-        self._runner = web.AppRunner(site_app, access_log=None)
+        self._runner = web.AppRunner(
+            site_app, access_log=None, shutdown_timeout=_LAST_ANSWERS_SECONDS
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, _ADDRESS, port)
         await site.start()
@@ -94,18 +97,20 @@ class Server:
         await asyncio.shield(self._failure)
 
     async def stop(self, grace: float = 5.0) -> bool:
-        """Stop listening, give running activities `grace` seconds, close the state file.
+        """Give running activities `grace` seconds, stop listening, close the state file.
 
         Returns:
-            Whether all activities ended; if not, the file stays open for their threads.
+            Whether all code ended; if not, the file stays open for its threads.
         """
         for task in self._timers:
             task.cancel()
+        # It listens to the last, for the durable clients of activities that are at work.
         ended = await asyncio.to_thread(self.engine.stop, grace)
-        # The SDK's client keeps a session for the process, and has no public way to close it.
-        await http_utils._close_session()  # noqa: SLF001
         if self._runner:
             await self._runner.cleanup()
+        # The SDK's client keeps a session for the process, and has no public way to close it.
+        await http_utils._close_session()  # noqa: SLF001
+        ended = ended and self._app.idle
         if self._failure and self._failure.done():
             self._failure.exception()  # asyncio complains of one that nobody looked at
         if ended:

@@ -21,6 +21,7 @@ from pathlib import Path
 from devhost.events import Event, EventType
 
 _APPLICATION_ID = 0x4A4D4448  # "JMDH": tells a state file of ours from any other SQLite file
+_HEADER = b"SQLite format 3\0"
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE instances (
@@ -112,6 +113,18 @@ _UPSERT = (
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM instances"  # noqa: S608
 
 
+def _check_header(path: Path | str) -> None:
+    """Refuse what is no database. SQLite itself takes a file of a few bytes for an empty one."""
+    file = Path(path)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(len(_HEADER))
+    except OSError:
+        return  # it is not there yet, or SQLite says what is the matter
+    if head and head != _HEADER:
+        raise StateFileError(f"{path} is not a state file of devhost; it was left as it is")
+
+
 class Store:
     """The task hub's state in one file, locked against a second host."""
 
@@ -121,11 +134,22 @@ class Store:
         Raises:
             StateFileError: The file is in use, unreadable, or not a state file of this host.
         """
+        _check_header(path)
         self._lock = threading.RLock()
         self._depth = 0
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise StateFileError(f"{path} can't be opened: {error}") from error
+        try:
             self._prepare(path)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, path: Path | str) -> None:
+        try:
+            self._lay_out(path)
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise StateFileError(f"{path} is in use by another host") from error
@@ -133,7 +157,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise StateFileError(f"{path} is not a state file of devhost: {error}") from error
 
-    def _prepare(self, path: Path | str) -> None:
+    def _lay_out(self, path: Path | str) -> None:
         db = self._db
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA busy_timeout = 500")

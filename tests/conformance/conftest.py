@@ -1,42 +1,15 @@
 """The host under test: the one under `--base-url`, else devhost as a child process."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import requests
 
-from demo.part import Part, get
-from demo.ports import LOCALHOST
 from tests.conformance.hub import Hub
+from tests.devhost.host import Devhost
 
 APP = Path(__file__).parent / "app"
-
-
-class Devhost(Part):
-    """devhost with the conformance app."""
-
-    name = "devhost"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "host.log")
-        self.state = folder / "hub.db"
-
-    def command(self) -> list[str]:
-        options = ["--app", APP, "--port", self.ports[0], "--state", self.state]
-        return [sys.executable, "-m", "devhost", *map(str, options)]
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOCALHOST}:{self.ports[0]}"
-
-    def problem(self) -> str | None:
-        try:
-            return None if get(f"{self.url}/api/ticks").ok else "no good answer"
-        except requests.RequestException as error:
-            return str(error)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +25,7 @@ def hub(other_host: str | None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with closing(Hub(other_host)) as hub:
             yield hub
         return
-    with Devhost(tmp_path_factory.mktemp("devhost")) as host, closing(Hub(host.url)) as hub:
+    state = tmp_path_factory.mktemp("devhost") / "hub.db"
+    with Devhost(APP, state) as host, closing(Hub(host.url)) as hub:
         yield hub
         assert host.running, host.log_tail()

@@ -62,10 +62,10 @@ def test_sub_orchestrations_with_retry(hub: Hub) -> None:
 
 
 def test_a_sub_orchestration_that_fails_too_often(hub: Hub) -> None:
-    device = {"key": new_id(), "calls": 4}
-    text = hub.failure("provision_devices", [device])
+    key = new_id()
+    text = hub.failure("provision_devices", [{"key": key, "calls": 4}])
     assert "call 3" in text
-    assert hub.calls(device["key"]) == 3
+    assert hub.calls(key) == 3
 
 
 def test_objects_travel_by_their_classes(hub: Hub) -> None:
