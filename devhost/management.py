@@ -170,6 +170,8 @@ class ManagementApi:
                 return await self._raise_event(request, id_, name)
             case "POST", ["instances", id_, operation]:
                 return await self._operate(request, id_, operation.lower())
+            case _, ["entities", *_]:
+                return _json(501, "devhost does not serve entities; see devhost/README.md")
             case _:
                 return web.Response(status=404)
 

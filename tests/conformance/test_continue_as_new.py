@@ -25,6 +25,10 @@ def test_the_last_generation_ends_the_instance(hub: Hub) -> None:
     assert kinds(hub, id_) == ["ExecutionStarted", "TaskCompleted", "ExecutionCompleted"]
 
 
+def test_the_last_generation_of_a_sub_orchestration_answers_its_parent(hub: Hub) -> None:
+    assert hub.output("CallChild", {"name": "CountDown", "input": 3}) == "done"
+
+
 def test_a_new_generation_begins_anew(hub: Hub) -> None:
     """Its input, time of creation and history are its own; its custom status is not kept."""
     id_ = hub.start("Generations", "first")
@@ -45,9 +49,9 @@ def test_a_new_generation_begins_anew(hub: Hub) -> None:
 
 def test_a_generation_waits_for_its_open_timer(hub: Hub) -> None:
     """Only when no timer and no task is open does the next one begin."""
-    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 0.5})
+    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 1.0})
     eventually(lambda: kinds(hub, id_).count("TaskCompleted") == 2)
-    assert hub.status(id_)["input"] == {"seconds": 0.5}
+    assert hub.status(id_)["input"] == {"seconds": 1.0}
     assert "TimerFired" not in kinds(hub, id_)
     hub.raise_event(id_, "go")
     eventually(lambda: hub.status(id_)["input"] == '{"seconds": 0}')

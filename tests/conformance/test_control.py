@@ -195,12 +195,12 @@ def test_doing_it_twice_is_500(hub: Hub, operation: str, state: str) -> None:
 
 
 def test_a_timer_that_is_due_while_suspended_fires_on_resume(hub: Hub) -> None:
-    id_ = hub.start("Sleep", 0.3)
+    id_ = hub.start("Sleep", 0.6)
     hub.wait(id_, "Running")
     hub.operate(id_, "suspend")
     hub.wait(id_, "Suspended")
     # Another timer of the same length, begun later, says when the first is over.
-    hub.output("Sleep", 0.3)
+    hub.output("Sleep", 0.6)
     assert hub.status(id_)["runtimeStatus"] == "Suspended"
     hub.operate(id_, "resume")
     assert hub.end(id_)["runtimeStatus"] == "Completed"

@@ -144,6 +144,18 @@ def test_a_sub_orchestration_may_be_given_an_id(hub: Hub) -> None:
     assert hub.status(child)["output"] == 1
 
 
+def test_a_sub_orchestration_knows_its_parent(hub: Hub) -> None:
+    child = new_id()
+    id_ = hub.start("CallChild", {"name": "TellIds", "id": child})
+    assert hub.end(id_)["output"] == [child, id_]
+    id_ = hub.start("TellIds")
+    assert hub.end(id_)["output"] == [id_, None]
+
+
+def test_an_orchestrator_knows_what_is_a_replay(hub: Hub) -> None:
+    assert hub.output("TellReplays") == [True, True, False]
+
+
 def test_without_an_id_it_is_derived_from_the_generation_of_its_caller(hub: Hub) -> None:
     """It is the id of the execution, a colon and the number of the task."""
     id_ = hub.start("CallChild", {"name": "Fail", "input": ["boom"]})

@@ -173,7 +173,7 @@ def test_the_history_is_absent_unless_asked_for(hub: Hub, flag: str) -> None:
 
 def test_a_pending_instance_has_no_history(hub: Hub, other_host: str | None) -> None:
     """Not even when it is asked for."""
-    blocking = hub.start("Block", 0.4)
+    blocking = hub.start("Block", 0.6)
     hub.wait(blocking, "Pending", "Running")
     id_ = hub.start("Wait")
     status = hub.status(id_, showHistory="true")

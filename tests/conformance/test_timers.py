@@ -67,7 +67,7 @@ def test_a_timer_of_more_than_six_days_comes_in_pieces(
 
 
 def test_an_open_timer_keeps_an_instance_running_that_has_returned(hub: Hub) -> None:
-    id_ = hub.start("LeaveTimer", {"seconds": 0.4})
+    id_ = hub.start("LeaveTimer", {"seconds": 0.8})
     eventually(lambda: "TaskCompleted" in str(hub.history(id_)))
     assert hub.status(id_)["runtimeStatus"] == "Running"
     status = hub.end(id_)

@@ -160,6 +160,39 @@ def output_set(context: Context) -> Steps:
     return {1, 2}
 
 
+@bp.function_name("TellReplays")
+@bp.orchestration_trigger(context_name="context")
+def tell_replays(context: Context) -> Steps:
+    """Whether each step was a replay when the last one was taken."""
+    flags = [context.is_replaying]
+    for _ in range(2):
+        yield context.call_activity("Echo", None)
+        flags.append(context.is_replaying)
+    return flags
+
+
+@bp.function_name("TellIds")
+@bp.orchestration_trigger(context_name="context")
+def tell_ids(context: Context) -> Steps:
+    yield context.call_activity("Echo", None)
+    return [context.instance_id, context.parent_instance_id]
+
+
+@bp.function_name("CallOut")
+@bp.orchestration_trigger(context_name="context")
+def call_out(context: Context) -> Steps:
+    """Use what a host may not serve."""
+    entity = df.EntityId("counter", "one")
+    match context.get_input():
+        case "http":
+            yield context.call_http("GET", "http://127.0.0.1:9/")
+        case "call":
+            yield context.call_entity(entity, "get")
+        case "signal":
+            context.signal_entity(entity, "add", 1)
+            yield context.call_activity("Echo", None)
+
+
 # -- events and control ---------------------------------------------------------------------
 
 

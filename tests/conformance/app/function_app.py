@@ -6,6 +6,7 @@
 # mypy: disallow-untyped-decorators=False
 # ruff: noqa: INP001 - a function app's folder is no package
 
+import inspect
 import json
 from datetime import datetime
 from typing import Any
@@ -67,8 +68,12 @@ async def use_client(
         arguments["runtime_status"] = [
             df.OrchestrationRuntimeStatus(name) for name in arguments["runtime_status"]
         ]
+    if "entity" in arguments:
+        arguments["entityId"] = df.EntityId(*arguments.pop("entity"))
     try:
-        result = await getattr(client, req.route_params["method"])(**arguments)
+        result = getattr(client, req.route_params["method"])(**arguments)
+        if inspect.isawaitable(result):
+            result = await result
     except Exception as error:  # noqa: BLE001 - the tests look at it
         answer = {"raised": f"{type(error).__name__}: {error}"}
     else:
