@@ -3,20 +3,30 @@
 import azure.durable_functions as df
 import azure.functions as func
 
-from activities import do_cleanup, get_job_status, record_final_status
+from activities import cancel_job, do_cleanup, get_job_status, record_final_status
 from orchestrators import job_monitoring, periodic_cleanup
-from triggers import get_monitor, health, start_cleanup, start_monitor
+from triggers import (
+    get_monitor,
+    health,
+    notify_monitor,
+    start_cleanup,
+    start_monitor,
+    stop_monitor,
+)
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 for part in (
     start_monitor,
     get_monitor,
+    notify_monitor,
+    stop_monitor,
     start_cleanup,
     health,
     job_monitoring,
     periodic_cleanup,
     get_job_status,
+    cancel_job,
     record_final_status,
     do_cleanup,
 ):

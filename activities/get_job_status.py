@@ -25,8 +25,9 @@ def get_job_status(watch: object) -> dict[str, Any]:
         watch: A `Watch` as JSON.
 
     Returns:
-        A `Poll` as JSON. `recorded` is false if the store did not take the heartbeat; then
-        the next poll writes what this one could not.
+        A `Poll` as JSON. `stop` is the wish to end the watch that the row held. `recorded` is
+        false if the store did not take the heartbeat; then the next poll writes what this one
+        could not.
     """
     return poll_job(Watch.model_validate(watch)).to_wire()
 
@@ -45,8 +46,8 @@ def poll_job(watch: Watch) -> Poll:
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), recorded=False)
     log.info("%s: %s (%s)", watch.monitor_id, poll.outcome, poll.raw_status or poll.detail)
     try:
-        tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
+        row = tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
         return poll.model_copy(update={"recorded": False})
-    return poll
+    return poll.model_copy(update={"stop": row.stop if row else None})

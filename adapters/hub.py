@@ -12,6 +12,7 @@ from datetime import datetime
 import azure.durable_functions as df
 
 from domain import names
+from domain.errors import StoreUnavailable
 from domain.monitor import MonitorRow, State, Verdict
 
 log = logging.getLogger(__name__)
@@ -65,24 +66,46 @@ def truth(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorR
     return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=now))
 
 
+async def current(
+    client: df.DurableOrchestrationClient, row: MonitorRow, now: datetime
+) -> MonitorRow:
+    """The row as it is in truth; asks the task hub only about a live one."""
+    return row if row.state.final else truth(row, await find(client, row.id), now)
+
+
+async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+    """Have a live watch poll soon; one whose instance is gone is started again.
+
+    Raises:
+        StoreUnavailable: The task hub did not take it.
+    """
+    await ensure_watched(client, row)
+    try:
+        await client.raise_event(row.id, names.HINT, {})
+    except Exception as error:
+        instance = await find(client, row.id)
+        if instance and not instance.ended:
+            raise StoreUnavailable("the task hub did not take the hint") from error
+
+
 async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
     """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
 
     Raises:
-        Exception: The task hub did not take the start.
+        StoreUnavailable: The task hub did not take the start. The row stays, and the next
+            caller starts it.
     """
     instance = await find(client, row.id)
     if instance and not instance.ended:
         return
-    watch = row.first_watch().to_wire()
-    await _start(client, names.JOB_MONITORING, row.id, watch)
+    await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
 
 
 async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:
     """Start `PeriodicCleanup` unless it runs.
 
     Raises:
-        Exception: The task hub did not take the start.
+        StoreUnavailable: The task hub did not take the start.
     """
     instance = await find(client, names.CLEANUP_INSTANCE)
     if instance is None or instance.ended:
@@ -95,11 +118,11 @@ async def _start(
 ) -> None:
     try:
         await client.start_new(name, instance_id, input_)
-    except Exception:
+    except Exception as error:
         # Somebody else may have been first; then it runs, which is all that was asked for.
         instance = await find(client, instance_id)
         if instance is None or instance.ended:
-            raise
+            raise StoreUnavailable("the task hub did not take the start") from error
 
 
 def _run(input_: object) -> int | None:

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from domain.errors import SourceRefused
-from domain.outcome import Outcome, Poll
+from domain.outcome import CancelResult, Outcome, Poll
 from domain.source import Source
 from domain.source_answer import SUCCESS, clean, read_answer, read_json
 from domain.source_url import is_loopback, url_faults
@@ -45,14 +45,6 @@ class Answer:
     http_status: int
     headers: Mapping[str, str]
     body: bytes | None
-
-
-@dataclass(frozen=True)
-class CancelResult:
-    """Whether the source took the wish to cancel a job, and if not, a text safe to show."""
-
-    accepted: bool
-    detail: str | None = None
 
 
 class JobApi:

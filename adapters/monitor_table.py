@@ -8,9 +8,11 @@ upsert on a key that follows from what is written, or holds only for the row's E
 the row and its log line go in one transaction of the partition.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from azure.core import MatchConditions
@@ -30,6 +32,7 @@ from azure.data.tables import (
 
 from domain.errors import StoreUnavailable
 from domain.monitor import LogLine, MonitorRow, Watch, row_of
+from domain.outcome import StopRequest
 
 TABLE = "Monitors"
 _ROW_KEY = "monitor"
@@ -114,7 +117,7 @@ class MonitorTable:
         def replace(current: MonitorRow) -> MonitorRow | None:
             return row if current.run == ended.run else None
 
-        return self._change(row.id, replace, lines)
+        return self._change(row.id, replace, lines) is not None
 
     def get(self, monitor_id: str) -> MonitorRow | None:
         """The row of a monitor, or None."""
@@ -134,13 +137,13 @@ class MonitorTable:
         log = [_log_line(e) for e in entities if e["RowKey"] != _ROW_KEY]
         return Stored(rows[0], log) if rows else None
 
-    def heartbeat(self, watch: Watch, previous_status: str | None) -> bool:
+    def heartbeat(self, watch: Watch, previous_status: str | None) -> MonitorRow | None:
         """Write what a poll saw, and a log line if the raw status changed.
 
         A row that is final, of a later run or gone is left alone.
 
         Returns:
-            Whether it was written.
+            The row as it is now, with a wish to stop that somebody wrote; None if left alone.
         """
         row = row_of(watch)
         lines = []
@@ -157,9 +160,22 @@ class MonitorTable:
 
         def beat(current: MonitorRow) -> MonitorRow | None:
             late = current.run != row.run or current.state.final or current.polls > row.polls
-            return None if late else row
+            return None if late else row.model_copy(update={"stop": current.stop})
 
         return self._change(row.id, beat, lines)
+
+    def request_stop(self, monitor_id: str, run: int, stop: StopRequest) -> bool:
+        """Write down the wish to stop a live watch; the next poll reads it.
+
+        Returns:
+            Whether it was written. If not, that run has ended.
+        """
+
+        def wish(current: MonitorRow) -> MonitorRow | None:
+            live = current.run == run and not current.state.final
+            return current.model_copy(update={"stop": stop}) if live else None
+
+        return self._change(monitor_id, wish, []) is not None
 
     def finish(self, row: MonitorRow) -> None:
         """Write the end of a run, unless it has one already or a later run began."""
@@ -231,14 +247,18 @@ class MonitorTable:
         monitor_id: str,
         change: Callable[[MonitorRow], MonitorRow | None],
         lines: Sequence[Mapping[str, Any]],
-    ) -> bool:
-        """Replace the row by what `change` makes of it, with log lines; None changes nothing."""
+    ) -> MonitorRow | None:
+        """Replace the row by what `change` makes of it, with log lines; None changes nothing.
+
+        Returns:
+            The new row, or None if nothing was changed.
+        """
         with _store_errors():
             for _ in range(_ATTEMPTS):
                 entity = self._find(monitor_id)
                 new = change(_row(entity)) if entity else None
                 if entity is None or new is None:
-                    return False
+                    return None
                 update = _if_unchanged("update", entity, _row_entity(new))
                 try:
                     if lines:
@@ -249,7 +269,7 @@ class MonitorTable:
                     if not _conflicts(error):
                         raise
                 else:
-                    return True
+                    return new
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
     def _transact(self, operations: Sequence[Operation], *, create_table: bool = False) -> None:
@@ -293,15 +313,23 @@ def _if_unchanged(operation: str, entity: Any, new: Mapping[str, Any] | None = N
 
 def _row_entity(row: MonitorRow) -> dict[str, Any]:
     values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
-    plain = {k: str(v) if k in ("state", "outcome") else v for k, v in values.items()}
+    plain = {k: _plain(v) for k, v in values.items()}
     return {"PartitionKey": row.id, "RowKey": _ROW_KEY, **plain}
+
+
+def _plain(value: object) -> object:
+    """A property that Table storage has a type for; a nested object as JSON text."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value) if isinstance(value, StrEnum) else value
 
 
 def _row(entity: Mapping[str, Any]) -> MonitorRow:
     known = {field.alias for field in MonitorRow.model_fields.values()}
-    return MonitorRow.model_validate(
-        {"id": entity["PartitionKey"]} | {k: v for k, v in entity.items() if k in known}
-    )
+    values = {k: v for k, v in entity.items() if k in known}
+    if "stop" in values:
+        values["stop"] = json.loads(values["stop"])
+    return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
 
 
 def _log_entity(monitor_id: str, line: LogLine) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class VirtualClock:
     def __init__(self, start: datetime) -> None:
         self._now = self._limit = start
         self._state = threading.Condition()
-        self._settled = False
+        self._settled = self._dead = False
         self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
         self._awake = 0
         self._halt: Callable[[], bool] | None = None
@@ -80,18 +80,18 @@ class VirtualClock:
         """
         self.begin(by, halt)
         with self._state:
-            if not self._state.wait_for(lambda: self._settled, _PATIENCE):
+            if not self._state.wait_for(lambda: self._settled or self._dead, _PATIENCE):
                 raise TimeoutError(f"the host did not come to rest; its clock is at {self._now}")
 
     def reset(self) -> None:
         """Forget the sleepers of a host that is gone; the time stays."""
         with self._state:
-            self._sleepers, self._awake, self._settled = [], 0, True
+            self._sleepers, self._awake, self._settled, self._dead = [], 0, True, False
 
-    def settle(self) -> None:
-        """End a `move`: the host came to rest, or died."""
+    def settle(self, *, dead: bool = False) -> None:
+        """End a `move`: the host came to rest, or died and moves no more."""
         with self._state:
-            self._settled = True
+            self._settled, self._dead = True, dead
             self._state.notify_all()
 
     def wait(self, wake: threading.Event, until: datetime | None) -> None:
@@ -182,7 +182,7 @@ class VirtualHost:
             if entry[0] is point and entry[1](id_):
                 self._crash_points.remove(entry)
                 self.crashed = True
-                self.clock.settle()
+                self.clock.settle(dead=True)
                 raise Crash(point)
 
     def _run(self, coroutine: Any) -> Any:

@@ -1,9 +1,11 @@
 """What a watch does after a poll: finish with a verdict, or sleep until the next poll.
 
 1. The job's own end is the verdict, at the deadline too.
-2. "Not found" three times in a row is `Lost`: nothing else that a poll sees ends a watch.
-3. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
-4. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
+2. If somebody asked to stop the watch, it is `Stopped`.
+3. "Not found" three times in a row is `Lost`: nothing else that a poll sees ends a watch.
+4. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
+5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
+6. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
    twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The
    source's Retry-After makes it longer, the expire time shorter: the last poll is made then.
 """
@@ -12,10 +14,11 @@ import hashlib
 from datetime import datetime, timedelta
 
 from domain.monitor import State, Verdict, Watch
-from domain.outcome import Outcome, Poll
+from domain.outcome import CancelResult, Outcome, Poll, StopRequest
 
 NOT_FOUND_LIMIT = 3
 MAX_BACKOFF = timedelta(minutes=15)
+CANCEL_ATTEMPTS = 5
 HINT_GAP = timedelta(seconds=1)
 """Hints bring the next poll forward, but not closer than this to the last one."""
 
@@ -52,13 +55,31 @@ def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
 def decide(watch: Watch, poll: Poll, now: datetime) -> Watch:
     """The watch of the next generation: with a verdict, or with the time of the next poll."""
     watch = observe(watch, poll, now)
-    ending = _ending(watch, now)
+    ending = _ending(watch, poll.stop, now)
     if ending:
-        state, reason = ending
+        state, reason, cancel_job = ending
         verdict = Verdict(state=state, reason=reason, ended_at=now)
-        return watch.model_copy(update={"verdict": verdict, "next_poll_at": now})
+        return watch.model_copy(
+            update={"verdict": verdict, "cancel_job": cancel_job, "next_poll_at": now}
+        )
     wait = max(_pause(watch), timedelta(seconds=poll.retry_after_seconds or 0))
     return watch.model_copy(update={"next_poll_at": min(now + wait, watch.expire_time)})
+
+
+def after_cancel(watch: Watch, result: CancelResult) -> Watch:
+    """The watch after the source was asked to cancel the job; it is asked a few times."""
+    attempts = watch.cancel_attempts + 1
+    update: dict[str, object] = {"cancel_attempts": attempts}
+    if result.accepted:
+        update["cancel_result"] = "accepted"
+    elif attempts >= CANCEL_ATTEMPTS:
+        update["cancel_result"] = f"not accepted: {result.detail}"
+    return watch.model_copy(update=update)
+
+
+def retry_pause(attempts: int) -> timedelta:
+    """How long to wait before the next attempt of something that failed `attempts` times."""
+    return min(timedelta(seconds=2 ** min(attempts, 10)), MAX_BACKOFF)
 
 
 def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
@@ -66,18 +87,27 @@ def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
     return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
 
 
-def _ending(watch: Watch, now: datetime) -> tuple[State, str] | None:
+def _ending(
+    watch: Watch, stop: StopRequest | None, now: datetime
+) -> tuple[State, str, bool] | None:
+    """The state, why, and whether the job is to be cancelled; None if the watch goes on."""
     outcome = watch.outcome
     if outcome in _JOB_ENDS:
-        return _JOB_ENDS[outcome], f"The source reports {watch.raw_status}."
+        return _JOB_ENDS[outcome], f"The source reports {watch.raw_status}.", False
+    if stop:
+        return State.STOPPED, stop.reason, stop.cancel_job
     if watch.not_found >= NOT_FOUND_LIMIT:
-        return State.LOST, f"The source did not know the job {watch.not_found} times in a row."
+        why = f"The source did not know the job {watch.not_found} times in a row."
+        return State.LOST, why, False
     if now < watch.expire_time:
         return None
+    cancel_job = watch.on_expiry == "cancel"
     if watch.failures:
         count = "poll" if watch.failures == 1 else f"{watch.failures} polls"
-        return State.UNREACHABLE, f"The watch expired, and the last {count} failed: {watch.detail}"
-    return State.EXPIRED, f"The watch expired; the job was last seen as {watch.raw_status}."
+        why = f"The watch expired, and the last {count} failed: {watch.detail}"
+        return State.UNREACHABLE, why, cancel_job
+    why = f"The watch expired; the job was last seen as {watch.raw_status}."
+    return State.EXPIRED, why, cancel_job
 
 
 def _pause(watch: Watch) -> timedelta:

@@ -5,7 +5,7 @@ JobMonitorError
 |   |-- InvalidInput          the request is wrong; HTTP 400, nothing changed
 |   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
 |-- SourceRefused             the job system did not take the job
-`-- StoreUnavailable          Table storage did not answer; try again later
+`-- StoreUnavailable          Table storage or the task hub did not answer; try again later
 """
 
 from collections.abc import Sequence
@@ -44,4 +44,4 @@ class SourceRefused(JobMonitorError):
 
 
 class StoreUnavailable(JobMonitorError):
-    """Table storage could not be reached, or refused; the text is safe to show."""
+    """Table storage or the task hub did not answer, or refused; the text is safe to show."""

@@ -1,12 +1,14 @@
 """A monitor: its row in the store, and the watch that an orchestrator carries along."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from domain.outcome import Outcome
+from domain.outcome import Outcome, StopRequest
 from domain.wire import WireModel
+
+OnExpiry = Literal["leave", "cancel"]
 
 
 class State(StrEnum):
@@ -62,6 +64,7 @@ class Watch(WireModel):
         expire_time: When it ends at the latest.
         timeout_seconds: What the caller asked for, if that was not an `expire_time`.
         poll_interval_seconds: Time between polls while all is well.
+        on_expiry: `cancel` to have the source cancel the job when the watch expires.
         next_poll_at: When this generation polls, if no hint comes first.
         last_poll_at: When the generation before polled.
         polls: How many polls were made.
@@ -73,7 +76,10 @@ class Watch(WireModel):
         outcome: What the last poll saw.
         detail: Why the last poll could not see the job.
         logged_status: The raw status in the newest line of the status log.
-        verdict: The end, once decided; the generations after that only store it.
+        verdict: The end, once decided; the generations after that only carry it out.
+        cancel_job: Whether the source is to cancel the job before the verdict is stored.
+        cancel_attempts: How often it was asked to.
+        cancel_result: What it said in the end: `accepted`, or why it did not.
         store_attempts: How often the store did not take the verdict.
         version: Of this shape, for generations that were started by an earlier release.
     """
@@ -86,6 +92,7 @@ class Watch(WireModel):
     expire_time: AwareDatetime
     timeout_seconds: int | None
     poll_interval_seconds: int
+    on_expiry: OnExpiry = "leave"
     next_poll_at: AwareDatetime
     last_poll_at: AwareDatetime | None = None
     polls: int = 0
@@ -98,8 +105,16 @@ class Watch(WireModel):
     detail: str | None = None
     logged_status: str | None = None
     verdict: Verdict | None = None
+    cancel_job: bool = False
+    cancel_attempts: int = 0
+    cancel_result: str | None = None
     store_attempts: int = 0
     version: int = 1
+
+    @property
+    def cancel_pending(self) -> bool:
+        """Whether the source is still to be asked to cancel the job."""
+        return self.cancel_job and self.cancel_result is None
 
     def custom_status(self) -> dict[str, Any]:
         """What the check-status URL shows of the watch."""
@@ -111,6 +126,7 @@ class Watch(WireModel):
             "message": self.message,
             "polls": self.polls,
             "failures": self.failures,
+            "cancelResult": self.cancel_result,
             "storeAttempts": self.store_attempts,
         }
 
@@ -120,6 +136,7 @@ class MonitorRow(WireModel):
 
     Attributes:
         state: Where the watch stands.
+        stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
     """
@@ -141,6 +158,9 @@ class MonitorRow(WireModel):
     polls: int = 0
     failures: int = 0
     last_poll_at: AwareDatetime | None = None
+    on_expiry: OnExpiry = "leave"
+    stop: StopRequest | None = None
+    cancel_result: str | None = None
     reason: str | None = None
     ended_at: AwareDatetime | None = None
 

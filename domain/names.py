@@ -8,6 +8,7 @@ PERIODIC_CLEANUP = "PeriodicCleanup"
 
 GET_JOB_STATUS = "GetJobStatus"
 RECORD_FINAL_STATUS = "RecordFinalStatus"
+CANCEL_JOB = "CancelJob"
 DO_CLEANUP = "DoCleanup"
 
 HINT = "Hint"

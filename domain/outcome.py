@@ -24,6 +24,30 @@ class Outcome(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
+class StopRequest(WireModel):
+    """Somebody's wish to end a watch.
+
+    Attributes:
+        reason: Why, for people.
+        cancel_job: Whether the job is to be cancelled as well.
+    """
+
+    reason: str
+    cancel_job: bool = False
+
+
+class CancelResult(WireModel):
+    """What became of one request to cancel a job.
+
+    Attributes:
+        accepted: Whether the source took it. The job may need a while to end.
+        detail: Why not; a text safe to show.
+    """
+
+    accepted: bool
+    detail: str | None = None
+
+
 class Poll(WireModel):
     """One look at a job, as `GetJobStatus` returns it.
 
@@ -35,6 +59,7 @@ class Poll(WireModel):
         retry_after_seconds: The source's wish for the time until the next poll.
         detail: Why the job could not be seen, for people; never holds a secret.
         recorded: Whether the store took what this poll saw.
+        stop: The wish to end the watch that the store held, if any.
     """
 
     outcome: Outcome
@@ -44,3 +69,4 @@ class Poll(WireModel):
     retry_after_seconds: float | None = None
     detail: str | None = None
     recorded: bool = True
+    stop: StopRequest | None = None

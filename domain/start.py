@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from domain.errors import Fault, InvalidInput
-from domain.monitor import MonitorRow, State
+from domain.monitor import MonitorRow, OnExpiry, State
 from domain.monitor_id import monitor_id
 from domain.source import Source
 from domain.sources import Sources
@@ -76,6 +76,7 @@ class StartRequest(WireModel):
         expire_time: When the watch ends at the latest, with an offset. This or the next.
         timeout_seconds: The same as a time from now.
         poll_interval_seconds: Time between polls.
+        on_expiry: `cancel` to have the job cancelled when the watch expires, else `leave`.
     """
 
     source: str | None = None
@@ -87,6 +88,7 @@ class StartRequest(WireModel):
     ] = None
     timeout_seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] | None = None
     poll_interval_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    on_expiry: OnExpiry | None = None
 
     def new_row(self, source: Source, job_id: str, now: datetime, run: int = 1) -> MonitorRow:
         """The row of a watch that starts now."""
@@ -101,11 +103,12 @@ class StartRequest(WireModel):
             expire_time=self.expire_time or now + timedelta(seconds=seconds or 0),
             timeout_seconds=seconds,
             poll_interval_seconds=self.poll_interval_seconds or source.poll_interval_seconds,
+            on_expiry=self.on_expiry or source.on_expiry,
         )
 
     def differences(self, row: MonitorRow) -> list[Fault]:
         """What this request asks for and the live watch does not do; what it leaves out is fine."""
-        asked = ("expire_time", "timeout_seconds", "poll_interval_seconds")
+        asked = ("expire_time", "timeout_seconds", "poll_interval_seconds", "on_expiry")
         return [
             Fault(wire_name, f"is {self._show(name)} here, the live monitor has {live}")
             for name in asked
@@ -173,3 +176,5 @@ def _faults_of_the_whole(document: dict[str, object], source: Source | None) -> 
         yield Fault("expireTime", "give expireTime or timeoutSeconds, not both")
     if "job" in given and source and source.submit is None:
         yield Fault("job", f"can't be started: source {source.name} has no submit")
+    if document.get("onExpiry") == "cancel" and source and source.cancel is None:
+        yield Fault("onExpiry", f"can't be cancel: source {source.name} has no cancel")

@@ -6,8 +6,8 @@ A generation, from its input to continue-as-new:
 2. Have `GetJobStatus` look at the job. It stands between the wait and continue-as-new: a
    timer that is cancelled in the turn of continue-as-new would bring the hint back for ever.
 3. `decide`: sleep until the next poll, or finish.
-4. To finish, have `RecordFinalStatus` store the verdict. If the store did not take it, wait,
-   and try again in the next generation.
+4. To finish, have `CancelJob` cancel the job if that was asked for, then `RecordFinalStatus`
+   store the verdict. If one of them did not succeed, wait, and try again in the next generation.
 
 A hint that comes while a poll is in flight may tell of what that poll did not see yet. So the
 one wait for a hint is looked at again after the poll; if a hint came, before or during it, another
@@ -17,16 +17,15 @@ The history of a generation holds one poll at the most, however long the job run
 """
 
 from collections.abc import Generator
-from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase
 
 from domain import names
-from domain.decide import MAX_BACKOFF, decide, earliest_hinted_poll
+from domain.decide import after_cancel, decide, earliest_hinted_poll, retry_pause
 from domain.monitor import Watch
-from domain.outcome import Outcome, Poll
+from domain.outcome import CancelResult, Outcome, Poll
 
 bp = df.Blueprint()
 
@@ -48,11 +47,11 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
             watch = watch.model_copy(update={"next_poll_at": sooner})
         context.set_custom_status(watch.custom_status())
     if watch.verdict is not None:
-        stored = yield from _record(context, watch)
+        watch, stored = yield from _finish(context, watch)
         if stored:
             return watch.verdict.to_wire()
-        watch = watch.model_copy(update={"store_attempts": watch.store_attempts + 1})
-        yield context.create_timer(context.current_utc_datetime + _store_pause(watch))
+        pause = retry_pause(watch.cancel_attempts + watch.store_attempts)
+        yield context.create_timer(context.current_utc_datetime + pause)
     context.continue_as_new(watch.to_wire())
     return None
 
@@ -76,14 +75,24 @@ def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
     return poll, hint.is_completed
 
 
-def _record(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
-    """Try once to store the verdict. Returns whether the store took it."""
+def _finish(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
+    """Try once to carry out the verdict. Returns the watch, and whether the verdict is stored."""
+    if watch.cancel_pending:
+        result = yield from _attempt(context, names.CANCEL_JOB, watch)
+        refused = CancelResult(accepted=False, detail="the attempt failed")
+        watch = after_cancel(watch, CancelResult.model_validate(result) if result else refused)
+        if watch.cancel_pending:
+            return watch, False
+    stored = yield from _attempt(context, names.RECORD_FINAL_STATUS, watch)
+    if not stored:
+        watch = watch.model_copy(update={"store_attempts": watch.store_attempts + 1})
+    return watch, bool(stored)
+
+
+def _attempt(context: df.DurableOrchestrationContext, name: str, watch: Watch) -> Steps:
+    """Call an activity. Returns its result, None if it failed: the caller tries again."""
     try:
-        stored = yield context.call_activity(names.RECORD_FINAL_STATUS, watch.to_wire())
-    except Exception:  # noqa: BLE001 - as above; the host logs it, and the verdict must not be lost
-        return False
-    return stored
-
-
-def _store_pause(watch: Watch) -> timedelta:
-    return min(timedelta(seconds=2 ** min(watch.store_attempts, 10)), MAX_BACKOFF)
+        result = yield context.call_activity(name, watch.to_wire())
+    except Exception:  # noqa: BLE001 - as above; the host logs it, and nothing may be lost by it
+        return None
+    return result

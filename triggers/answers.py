@@ -60,6 +60,11 @@ def problem(
     )
 
 
+def no_such_monitor() -> func.HttpResponse:
+    """The answer to an id that no monitor has."""
+    return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
+
+
 def answers_problems(handler: Handler[P]) -> Handler[P]:
     """Turn this app's errors into their HTTP answers; other errors go on, to be seen."""
 

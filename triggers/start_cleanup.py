@@ -5,6 +5,7 @@ import azure.functions as func
 
 from adapters import hub
 from domain import names
+from triggers.answers import answers_problems
 
 bp = df.Blueprint()
 
@@ -12,6 +13,7 @@ bp = df.Blueprint()
 @bp.function_name("StartCleanup")
 @bp.route(route="cleanup", methods=["POST"])
 @bp.durable_client_input(client_name="client")
+@answers_problems
 async def start_cleanup(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

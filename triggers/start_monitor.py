@@ -70,7 +70,7 @@ async def _watch(
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
-        await _ensure_watched(client, row)
+        await hub.ensure_watched(client, row)
     return _check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
 
 
@@ -85,22 +85,13 @@ async def _claim(
         known = await asyncio.to_thread(tools.monitors.get, new.id)
         if known is None:
             continue  # removed between the two
-        if not known.state.final:
-            known = hub.truth(known, await hub.find(client, known.id), tools.now())
+        known = await hub.current(client, known, tools.now())
         if not known.state.final or known.state.job_ended:
             return known, False
         again = new.model_copy(update={"run": known.run + 1})
         if await asyncio.to_thread(tools.monitors.claim_again, known, again):
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")
-
-
-async def _ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
-    try:
-        await hub.ensure_watched(client, row)
-    except Exception as error:
-        # The claim stays: a repeated request finds it and starts the watch.
-        raise StoreUnavailable("the task hub did not take the start") from error
 
 
 def _different(row: MonitorRow, differences: list[Fault]) -> func.HttpResponse:

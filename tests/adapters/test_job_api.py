@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from adapters.job_api import CancelResult, JobApi
+from adapters.job_api import JobApi
 from domain.errors import SourceRefused
-from domain.outcome import Outcome, Poll
+from domain.outcome import CancelResult, Outcome, Poll
 from domain.source import Source
 from domain.sources import load_sources
 from tests.faulty_source import HUGE, FaultySource, Reply

@@ -12,7 +12,7 @@ from demo.ports import free_ports
 from domain.decide import decide, observe
 from domain.errors import StoreUnavailable
 from domain.monitor import MonitorRow, State, Verdict, Watch, row_of
-from domain.outcome import Outcome, Poll
+from domain.outcome import Outcome, Poll, StopRequest
 from tests.api import new_job_id
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -100,7 +100,7 @@ def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
 def test_a_poll_that_runs_twice_leaves_one_line(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
     watch = seen(row.first_watch(), "busy")
-    assert [table.heartbeat(watch, None) for _ in range(2)] == [True, True]
+    assert all(table.heartbeat(watch, None) for _ in range(2))
     assert log(table, row.id) == [("started", None, "Monitoring"), ("status", None, "busy")]
 
 
@@ -120,6 +120,23 @@ def test_a_late_poll_does_not_overwrite_a_newer_one(table: MonitorTable, row: Mo
     stored = table.get(row.id)
     assert stored is not None
     assert stored.raw_status == "new"
+
+
+def test_a_wish_to_stop_is_there_until_the_end(table: MonitorTable, row: MonitorRow) -> None:
+    """A heartbeat that comes between must not lose it."""
+    stop = StopRequest(reason="not needed", cancel_job=True)
+    assert not table.request_stop(row.id, 1, stop)
+    table.claim(row)
+    assert table.request_stop(row.id, 1, stop)
+    beaten = table.heartbeat(seen(row.first_watch(), "busy"), None)
+    assert beaten is not None
+    assert beaten.stop == stop
+    stored = table.get(row.id)
+    assert stored is not None
+    assert stored.stop == stop
+    table.finish(finished(row.first_watch(), State.STOPPED))
+    assert not table.request_stop(row.id, 1, stop)
+    assert not table.request_stop(row.id, 2, stop)
 
 
 def test_an_end_is_written_once(table: MonitorTable, row: MonitorRow) -> None:

@@ -46,12 +46,15 @@ def activity(argument: str, *, client: bool = False) -> Bindings:
 FUNCTIONS = {
     "StartMonitor": http("POST", "monitors"),
     "GetMonitor": http("GET", "monitors/{id}"),
+    "NotifyMonitor": http("POST", "monitors/{id}/notify"),
+    "StopMonitor": http("POST", "monitors/{id}/stop"),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "KeepCleanupRunning": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
     names.PERIODIC_CLEANUP: orchestrator(),
     names.GET_JOB_STATUS: activity("watch"),
+    names.CANCEL_JOB: activity("watch"),
     names.RECORD_FINAL_STATUS: activity("watch"),
     names.DO_CLEANUP: activity("progress", client=True),
 }

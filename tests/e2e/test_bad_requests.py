@@ -67,6 +67,27 @@ def test_a_job_that_the_source_refuses_is_answered_with_502(api: Api) -> None:
     assert "400" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"cancelJob": "maybe"}, "cancelJob"),
+        ({"reason": ""}, "reason"),
+        ({"reason": "a\nb"}, "reason"),
+    ],
+)
+def test_a_faulty_stop_changes_nothing(api: Api, query: dict[str, str], field: str) -> None:
+    started = api.start(jobId=new_job_id(), pollIntervalSeconds=60)
+    answer = api.call("POST", f"/api/monitors/{started['id']}/stop", params=query)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert api.get(started["id"])["monitor"]["stop"] is None
+
+
+@pytest.mark.parametrize("action", ["stop", "notify"])
+def test_what_is_asked_of_an_unknown_monitor_is_answered_with_404(api: Api, action: str) -> None:
+    assert api.call("POST", f"/api/monitors/demo.{new_job_id()}/{action}").status_code == 404
+
+
 @pytest.mark.parametrize("unknown", ["demo.nix", "nope", "%20", "demo~x~0"])
 def test_an_unknown_monitor_is_answered_with_404(api: Api, unknown: str) -> None:
     answer = api.call("GET", f"/api/monitors/{unknown}-{new_job_id()}")

@@ -131,6 +131,32 @@ def test_a_terminate_shows_at_once_and_the_watch_may_begin_again(api: Api) -> No
     assert (1, "ended", "Terminated") in [(li["run"], li["event"], li["to"]) for li in shown["log"]]
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_watch_is_stopped_and_the_job_only_if_asked(api: Api, cancel: bool) -> None:
+    """I5: without `cancelJob` the job runs on, and a new watch sees it end."""
+    started = api.start(job=job(3), pollIntervalSeconds=3600)
+    api.wait(started["id"], lambda shown: shown["monitor"]["rawStatus"] == "processing")
+    url = f"/api/monitors/{started['id']}/stop"
+    answer = api.call("POST", url, params={"cancelJob": str(cancel).lower(), "reason": "enough"})
+    assert answer.status_code == 202
+    row = api.ended(started["id"])["monitor"]
+    assert (row["state"], row["reason"]) == ("Stopped", "enough")
+    assert row["cancelResult"] == ("accepted" if cancel else None)
+    assert api.call("POST", url).status_code == 200
+    assert api.start(jobId=row["jobId"])["monitor"]["run"] == 2
+    ended = api.ended(started["id"])["monitor"]["state"]
+    assert ended == ("Cancelled" if cancel else "Succeeded")
+
+
+def test_a_watch_that_expires_cancels_the_job_if_asked(api: Api) -> None:
+    """I5."""
+    started = api.start(job=job(60), timeoutSeconds=1, onExpiry="cancel")
+    row = api.ended(started["id"])["monitor"]
+    assert (row["state"], row["cancelResult"]) == ("Expired", "accepted")
+    again = api.start(jobId=row["jobId"])
+    assert api.ended(again["id"])["monitor"]["state"] == "Cancelled"
+
+
 def test_suspend_and_resume_do_no_harm(api: Api) -> None:
     started = api.start(job=job(1))
     for change, status in (("suspend", "Suspended"), ("resume", "Running")):
@@ -143,10 +169,10 @@ def test_suspend_and_resume_do_no_harm(api: Api) -> None:
 def test_a_hint_brings_the_poll_forward(api: Api) -> None:
     """I7: the watch would have slept for an hour."""
     started = api.start(job=job(0.5), pollIntervalSeconds=3600)
-    url = started["sendEventPostUri"].replace("{eventName}", "Hint")
 
     def hint() -> Body:
-        assert api.call("POST", url, json={}).status_code in (202, 410)
+        answer = api.call("POST", f"/api/monitors/{started['id']}/notify")
+        assert answer.status_code in (200, 202)
         return api.get(started["id"])
 
     shown = eventually(hint, lambda shown: shown["monitor"]["state"] != "Monitoring")

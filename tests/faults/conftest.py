@@ -18,6 +18,8 @@ message = "message"
 [sources.{name}.submit]
 url = "{url}/jobs"
 job_id = "id"
+[sources.{name}.cancel]
+url = "{url}/jobs/{{job_id}}/cancel"
 [sources.{name}.outcomes]
 running = ["queued", "processing"]
 succeeded = ["completed"]

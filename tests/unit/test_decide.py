@@ -4,9 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.decide import HINT_GAP, MAX_BACKOFF, decide, earliest_hinted_poll, observe
+from domain.decide import (
+    CANCEL_ATTEMPTS,
+    HINT_GAP,
+    MAX_BACKOFF,
+    after_cancel,
+    decide,
+    earliest_hinted_poll,
+    observe,
+)
 from domain.monitor import State, Watch
-from domain.outcome import Outcome, Poll
+from domain.outcome import CancelResult, Outcome, Poll, StopRequest
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 EXPIRE = NOW + timedelta(hours=24)
@@ -189,6 +197,45 @@ def test_hints_do_not_become_a_flood_of_polls() -> None:
     polled = watch(last_poll_at=NOW)
     assert earliest_hinted_poll(polled, NOW) == NOW + HINT_GAP
     assert earliest_hinted_poll(polled, NOW + MINUTE) == NOW + MINUTE
+
+
+@pytest.mark.parametrize("cancel_job", [True, False])
+def test_a_wish_to_stop_is_granted_unless_the_job_ended(cancel_job: bool) -> None:
+    """I5: the job is cancelled only if the wish says so."""
+    stop = StopRequest(reason="not needed", cancel_job=cancel_job)
+    for outcome in Outcome:
+        decided = decide(watch(), Poll(outcome=outcome, stop=stop), NOW)
+        ended = outcome in ENDS
+        assert state_of(decided) is (ENDS[outcome] if ended else State.STOPPED)
+        assert decided.cancel_pending == (cancel_job and not ended)
+
+
+@pytest.mark.parametrize("on_expiry", ["leave", "cancel"])
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.NOT_FOUND])
+def test_an_expiry_cancels_the_job_only_if_asked_to(outcome: Outcome, on_expiry: str) -> None:
+    """I5: and never before the expiry, whatever polling comes to."""
+    before = decide(watch(on_expiry=on_expiry, failures=99), Poll(outcome=outcome), NOW)
+    assert not before.cancel_pending
+    after = decide(watch(on_expiry=on_expiry), Poll(outcome=outcome), EXPIRE)
+    assert after.cancel_pending == (on_expiry == "cancel" and outcome not in ENDS)
+
+
+def test_a_job_that_is_lost_is_not_cancelled() -> None:
+    """I5."""
+    state = watch(on_expiry="cancel", not_found=2)
+    assert not decide(state, Poll(outcome=Outcome.NOT_FOUND), NOW).cancel_pending
+
+
+def test_the_source_is_asked_to_cancel_until_it_accepts_or_refused_often_enough() -> None:
+    state = watch(cancel_job=True)
+    refused = CancelResult(accepted=False, detail="HTTP 500")
+    accepted = after_cancel(after_cancel(state, refused), CancelResult(accepted=True))
+    assert (accepted.cancel_result, accepted.cancel_attempts) == ("accepted", 2)
+    for _ in range(CANCEL_ATTEMPTS):
+        assert state.cancel_pending
+        state = after_cancel(state, refused)
+    assert not state.cancel_pending
+    assert state.cancel_result == "not accepted: HTTP 500"
 
 
 def test_a_watch_survives_the_way_through_json() -> None:

@@ -94,6 +94,8 @@ def test_what_is_no_object_is_told(body: object) -> None:
         ({"jobId": "a", "pollIntervalSeconds": 0}, "pollIntervalSeconds"),
         ({"jobId": "a", "pollIntervalSeconds": 86_401}, "pollIntervalSeconds"),
         ({"jobId": "a", "pollIntervalSeconds": "60"}, "pollIntervalSeconds"),
+        ({"jobId": "a", "onExpiry": "explode"}, "onExpiry"),
+        ({"jobId": "a", "onExpiry": "cancel"}, "onExpiry"),  # this source has no cancel
     ],
 )
 def test_a_fault_is_named_by_its_field(given: dict[str, Any], field: str) -> None:

@@ -19,6 +19,8 @@ poll_interval_seconds = 60
 [sources.demo.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
+[sources.demo.cancel]
+url = "{url}/jobs/{{job_id}}/cancel"
 [sources.demo.outcomes]
 running = ["queued", "processing"]
 succeeded = ["completed"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from devhost.engine import Point
+from domain.decide import CANCEL_ATTEMPTS
 from tests.api import Body, new_job_id
 from tests.faulty_source import Reply
 from tests.virtual.conftest import Lab
@@ -174,3 +175,38 @@ def test_the_cleanup_sleeps_an_hour_from_its_end(lab: Lab) -> None:
         lab.host.advance(minutes=59, seconds=59)
         assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
         lab.host.advance(seconds=1)
+
+
+def test_a_cancel_that_is_refused_is_tried_again_and_its_result_stored(lab: Lab) -> None:
+    """I5: the end of the watch is stored either way."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.source.behave("cancel", "500")
+    started = lab.api.start(jobId=job_id, timeoutSeconds=60, onExpiry="cancel")
+    lab.host.run_until(lab.ended(job_id))
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert row.state == "Expired"
+    assert row.cancel_result is not None
+    assert "500" in row.cancel_result
+    assert sum(r.target.endswith("/cancel") for r in lab.source.requests) == CANCEL_ATTEMPTS
+
+
+@pytest.mark.parametrize("point", [p for p in Point if p is not Point.BETWEEN_GENERATIONS])
+def test_a_stop_survives_a_host_that_dies(lab: Lab, point: Point) -> None:
+    """I2: the wish is in the row, so it does not matter which message was lost."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.source.behave("cancel", {"status": "cancelled"})
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=10)
+    lab.host.crash_at(point, started["id"].__eq__)
+    answer = lab.api.call("POST", f"/api/monitors/{started['id']}/stop?cancelJob=true")
+    assert answer.status_code == 202
+    lab.host.advance(minutes=10)
+    assert lab.host.crashed
+    lab.host.restart()
+    lab.host.run_until(lab.ended(job_id))
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert (row.state, row.cancel_result) == ("Stopped", "accepted")

@@ -1,0 +1,42 @@
+"""`CancelJob`: have the source cancel the job. Only ever called because somebody asked for it."""
+
+import logging
+
+import azure.durable_functions as df
+
+from adapters.services import services
+from domain import names
+from domain.errors import JobMonitorError
+from domain.monitor import Watch
+from domain.outcome import CancelResult
+
+bp = df.Blueprint()
+log = logging.getLogger(__name__)
+
+
+@bp.function_name(names.CANCEL_JOB)
+@bp.activity_trigger(input_name="watch")
+def cancel_job(watch: object) -> dict[str, object]:
+    """Ask once; HTTP trouble is a result. Asking twice does no harm.
+
+    Args:
+        watch: A `Watch` as JSON.
+
+    Returns:
+        A `CancelResult` as JSON.
+    """
+    return ask(Watch.model_validate(watch)).to_wire()
+
+
+def ask(watch: Watch) -> CancelResult:
+    """Send the source's cancel request for the job of a watch."""
+    try:
+        tools = services()
+        source = tools.sources.get(watch.source)
+        if source.cancel is None:
+            return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
+        result = tools.jobs.cancel(source, watch.job_id)
+    except JobMonitorError as error:
+        return CancelResult(accepted=False, detail=str(error))
+    log.info("%s: asked to cancel the job: %s", watch.monitor_id, result.detail or "accepted")
+    return result

@@ -1,0 +1,62 @@
+"""`POST /api/monitors/{id}/stop`: end a watch, and with `cancelJob=true` the job as well.
+
+The wish is written to the monitor's row, where the next poll finds it, and a hint brings that
+poll forward. So the wish survives whatever dies meanwhile; the poll also sees a job that has just
+ended, which then is the verdict.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from adapters import hub
+from adapters.services import services
+from domain.errors import Fault, InvalidInput
+from domain.outcome import StopRequest
+from domain.source import Source
+from triggers.answers import answers_problems, json_answer, no_such_monitor
+
+bp = df.Blueprint()
+
+_REASON_LENGTH = 256
+
+
+@bp.function_name("StopMonitor")
+@bp.route(route="monitors/{id}/stop", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+@answers_problems
+async def stop_monitor(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
+    tools = await asyncio.to_thread(services)
+    row = await asyncio.to_thread(tools.monitors.get, req.route_params["id"])
+    if row is None:
+        return no_such_monitor()
+    stop = _read(req, tools.sources.by_name.get(row.source))
+    row = await hub.current(client, row, tools.now())
+    if row.state.final:
+        return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
+    if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
+        await hub.hint(client, row)
+    asked = await asyncio.to_thread(tools.monitors.get, row.id) or row
+    status = HTTPStatus.OK if asked.state.final else HTTPStatus.ACCEPTED
+    return json_answer(status, {"monitor": asked.to_wire()})
+
+
+def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:
+    """The wish in the query: `reason`, `cancelJob`."""
+    faults = []
+    cancel = req.params.get("cancelJob", "false").lower()
+    if cancel not in ("true", "false"):
+        faults.append(Fault("cancelJob", "must be true or false"))
+    if cancel == "true" and (source is None or source.cancel is None):
+        faults.append(Fault("cancelJob", "can't be done: the source has no cancel"))
+    reason = req.params.get("reason", "Stopped through the API.")
+    if not 1 <= len(reason) <= _REASON_LENGTH or not reason.isprintable():
+        faults.append(Fault("reason", f"must be 1 to {_REASON_LENGTH} printable characters"))
+    if faults:
+        raise InvalidInput(faults)
+    return StopRequest(reason=reason, cancel_job=cancel == "true")
