@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
@@ -12,8 +13,11 @@ from adapters.clock import utc_now
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
 from adapters.settings import Settings, read_settings
+from adapters.tokens import Tokens, identity
 from domain.errors import ConfigurationFault, Fault
 from domain.sources import Sources, load_sources
+
+_PRESETS = Path(__file__).parent.parent / "presets"
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,7 @@ def services() -> Services:
         ConfigurationFault: A setting or the sources' file is wrong. It is read again at the
             next call, so that nothing runs half configured.
     """
-    # At INFO the client logs every request that it makes, with all its headers.
-    logging.getLogger("azure.core.pipeline.policies").setLevel(logging.WARNING)
+    keep_secrets_out_of_logs()
     settings = read_settings()
     try:
         text = settings.sources_file.read_text(encoding="utf-8")
@@ -45,11 +48,23 @@ def services() -> Services:
         raise ConfigurationFault([fault]) from error
     return Services(
         settings=settings,
-        sources=load_sources(text, settings.values, settings.sources_file.name),
-        jobs=JobApi(),
+        sources=load_sources(text, settings.values, settings.sources_file.name, read_presets()),
+        # Functions, Container Apps and App Service tell with this setting where tokens are.
+        jobs=JobApi(Tokens(identity(in_azure="IDENTITY_ENDPOINT" in settings.values))),
         monitors=_monitors(settings),
         now=utc_now,
     )
+
+
+def read_presets() -> dict[str, str]:
+    """The text of each preset that came with the app, by its name."""
+    return {file.stem: file.read_text(encoding="utf-8") for file in sorted(_PRESETS.glob("*.toml"))}
+
+
+def keep_secrets_out_of_logs() -> None:
+    """Silence what logs requests: Azure's client with their headers, urllib3 with their URLs."""
+    for name in ("azure.core.pipeline.policies", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _monitors(settings: Settings) -> MonitorTable:

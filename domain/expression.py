@@ -23,6 +23,13 @@ class Expression:
                 raise ValueError(f"calls {name}(), which JMESPath does not have")
         self.text = text
 
+    @classmethod
+    def of(cls, value: object) -> "Expression":
+        """The expression that a value of a configuration is; raises ValueError if it is none."""
+        if not isinstance(value, str):
+            raise ValueError("must be a string")  # noqa: TRY004  pydantic reports ValueError only
+        return cls(value)
+
     def search(self, document: object) -> Any:
         """What the expression selects, None for nothing; raises ValueError if it fails."""
         try:
@@ -47,10 +54,4 @@ def _functions(node: Mapping[str, Any]) -> Iterator[str]:
             yield from _functions(child)
 
 
-def _compile(value: object) -> Expression:
-    if not isinstance(value, str):
-        raise ValueError("must be a string")  # noqa: TRY004  pydantic reports ValueError only
-    return Expression(value)
-
-
-JmesPath = Annotated[Expression, BeforeValidator(_compile)]
+JmesPath = Annotated[Expression, BeforeValidator(Expression.of)]

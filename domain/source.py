@@ -1,129 +1,46 @@
 """A source: one configured job system, as its table in job_sources.toml describes it."""
 
 import base64
-import re
-from typing import Annotated, ClassVar, Literal
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
+from pydantic import field_validator as check
 
-from domain.expression import JmesPath
+from domain import redaction
+from domain.expression import Expression
 from domain.outcome import Outcome
-from domain.source_url import template_faults, url_faults
+from domain.source_auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
+from domain.source_request import (
+    CancelEndpoint,
+    Endpoint,
+    Headers,
+    Request,
+    StatusEndpoint,
+    SubmitEndpoint,
+)
+from domain.template import JobValues
 
 _DAY = 86_400
-_HEADER_TEXT = re.compile(r"[!-~]([ -~]*[!-~])?")
-_SECRET = 4  # characters; a password "x" is a formality, and is in every other word
-_QUERY_SECRET = 16  # characters; function keys and signatures have more, dates and formats fewer
 
-
-def _header_text(secret: SecretStr) -> SecretStr:
-    if not _HEADER_TEXT.fullmatch(secret.get_secret_value()):
-        raise ValueError("must be ASCII text, without line breaks or spaces around it")
-    return secret
-
-
-HeaderSecret = Annotated[SecretStr, AfterValidator(_header_text)]
 Statuses = tuple[str, ...]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False
-    )
+class Outcomes(Table):
+    """The source's raw statuses, exactly as it writes them, by what they mean.
 
-
-class NoAuth(_Table):
-    """The source asks for no credentials."""
-
-    kind: Literal["none"] = "none"
-
-
-class BearerAuth(_Table):
-    """A token in the Authorization header."""
-
-    kind: Literal["bearer"]
-    token: HeaderSecret
-
-
-class HeaderAuth(_Table):
-    """A secret in a header of the source's own."""
-
-    kind: Literal["header"]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-    value: HeaderSecret
-
-
-class BasicAuth(_Table):
-    """User name and password (RFC 7617), sent as UTF-8."""
-
-    kind: Literal["basic"]
-    username: Annotated[str, Field(pattern=r"^[^:]*$")]
-    password: SecretStr
-
-
-class _Endpoint(_Table):
-    of_one_job: ClassVar[bool] = True
-    url: str = Field(repr=False)  # its query may hold a key
-
-    @field_validator("url")
-    @classmethod
-    def _fit(cls, url: str, info: ValidationInfo) -> str:
-        allow_http = (info.context or {}).get("allow_http") is True
-        faults = url_faults(url, allow_http=allow_http)
-        faults += template_faults(url, of_one_job=cls.of_one_job)
-        if faults:
-            raise ValueError("; ".join(faults))
-        return url
-
-    def url_for(self, job_id: str) -> str:
-        """The URL with the job id, percent-encoded; raises ValueError for "", "." and ".."."""
-        if job_id in {"", ".", ".."}:  # as a path segment these would name another resource
-            raise ValueError("a job id can't be empty, . or ..")
-        return self.url.replace("{job_id}", quote(job_id, safe=""))
-
-
-class StatusEndpoint(_Endpoint):
-    """How to ask for a job, and where its answer says what."""
-
-    method: Literal["GET", "POST"] = "GET"
-    status: JmesPath
-    progress: JmesPath | None = None
-    message: JmesPath | None = None
-
-
-class SubmitEndpoint(_Endpoint):
-    """How to start a job, and where the answer says its id."""
-
-    of_one_job = False
-    method: Literal["POST", "PUT"] = "POST"
-    job_id: JmesPath
-
-
-class CancelEndpoint(_Endpoint):
-    """How to cancel a job."""
-
-    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
-
-
-class Outcomes(_Table):
-    """The source's raw statuses, exactly as it writes them, by what they mean."""
+    Attributes:
+        unknown: What a status in no list means. No unknown word ends a watch: it is watched on,
+            and flagged as unrecognised unless the source says that unknown ones are running.
+    """
 
     running: Statuses = ()
     succeeded: Annotated[Statuses, Field(min_length=1)]
     failed: Statuses = ()
     cancelled: Statuses = ()
+    unknown: Literal["unrecognised", "running"] = "unrecognised"
 
-    @field_validator("running", "succeeded", "failed", "cancelled")
+    @check("running", "succeeded", "failed", "cancelled")
     @classmethod
     def _listed_once(cls, statuses: Statuses, info: ValidationInfo) -> Statuses:
         for outcome, others in info.data.items():  # the lists before this one
@@ -132,21 +49,21 @@ class Outcomes(_Table):
         return statuses
 
     def outcome_of(self, raw_status: str) -> Outcome:
-        """The outcome whose list holds the status, else UNRECOGNISED."""
+        """The outcome whose list holds the status, else that of unknown ones."""
         for outcome in (Outcome.RUNNING, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED):
             if raw_status in getattr(self, outcome.value):
                 return outcome
-        return Outcome.UNRECOGNISED
+        return Outcome(self.unknown)
 
 
-class HttpLimits(_Table):
+class HttpLimits(Table):
     """Seconds for a whole exchange, and bytes of an answer after decompression."""
 
     timeout_seconds: float = Field(default=10, ge=0.1, le=60)
     max_answer_bytes: int = Field(default=1 << 20, ge=1, le=16 << 20)
 
 
-class Source(_Table):
+class Source(Table):
     """One configured job system; times are in seconds."""
 
     name: str
@@ -155,15 +72,67 @@ class Source(_Table):
     poll_interval_seconds: int = Field(default=60, ge=1, le=_DAY)
     timeout_seconds: int = Field(default=_DAY, ge=1, le=366 * _DAY)
     on_expiry: Literal["leave", "cancel"] = "leave"
+    headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
     outcomes: Outcomes
-    auth: NoAuth | BearerAuth | HeaderAuth | BasicAuth = Field(NoAuth(), discriminator="kind")
+    auth: Annotated[Auth, Field(discriminator="kind")] = NoAuth()
     http: HttpLimits = HttpLimits()
 
+    _settings: tuple[str, ...] = PrivateAttr(())  # the app settings that the table took
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what only the reader of the file knows."""
+        self._settings = tuple((context or {}).get("settings", ()))
+
+    def status_request(self, job_id: str) -> Request:
+        """The request that asks for a job; raises ValueError for "", "." and ".."."""
+        return self._about(self.status, job_id)
+
+    def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
+        """The request that starts a job, and the job's id where the caller names it.
+
+        Raises:
+            InvalidInput: The job lacks what the request needs of it.
+            ValueError: The source has no submit table.
+        """
+        if self.submit is None:
+            raise ValueError(f"{self.name} has no submit")
+        values = JobValues(job)
+        place = self.submit.job_id
+        job_id = None if isinstance(place, Expression) else values.text(place)
+        request = Request(
+            method=self.submit.method,
+            url=values.url(self.submit.url),
+            headers=self._headers(self.submit),
+            body=values.body(self.submit.body),
+        )
+        values.check()
+        return request, job_id
+
+    def cancel_request(self, job_id: str) -> Request:
+        """The request that cancels a job; ValueError if there is no cancel or the id is bad."""
+        if self.cancel is None:
+            raise ValueError(f"{self.name} has no cancel")
+        return self._about(self.cancel, job_id)
+
+    def _about(self, endpoint: Endpoint, job_id: str) -> Request:
+        return Request(
+            method=endpoint.method,
+            url=endpoint.url_for(job_id),
+            headers=self._headers(endpoint),
+            body=endpoint.body_for(job_id),
+        )
+
+    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+        """The source's headers, but for those that the endpoint has its own."""
+        own = {name.lower() for name in endpoint.headers}
+        common = {name: value for name, value in self.headers.items() if name.lower() not in own}
+        return common | endpoint.headers
+
     def auth_headers(self) -> dict[str, str]:
-        """The headers that carry the credentials."""
+        """The headers that carry the credentials, where the configuration holds them."""
         match self.auth:
             case BearerAuth(token=token):
                 return {"Authorization": f"Bearer {token.get_secret_value()}"}
@@ -176,17 +145,14 @@ class Source(_Table):
                 return {}
 
     def redact(self, text: str) -> str:
-        """The text with *** for every credential of this source that it repeats."""
+        """The text with *** for every secret of this source that it repeats."""
         secrets = {
             value.get_secret_value() for _, value in self.auth if isinstance(value, SecretStr)
         }
-        secrets |= {value.partition(" ")[2] for value in self.auth_headers().values()}
+        secrets.update(value.partition(" ")[2] for value in self.auth_headers().values())
+        secrets.update(redaction.in_headers(self.headers, self._settings))
         for endpoint in filter(None, (self.status, self.submit, self.cancel)):
-            for pair in urlsplit(endpoint.url).query.split("&"):
-                value = pair.partition("=")[2]
-                if len(value) >= _QUERY_SECRET:
-                    secrets |= {value, unquote(value)}
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= _SECRET:
-                text = text.replace(secret, "***")
-        return text
+            secrets.update(redaction.in_headers(endpoint.headers, self._settings))
+            secrets.update(redaction.in_body(endpoint.body, self._settings))
+            secrets.update(redaction.in_url(endpoint.url, self._settings))
+        return redaction.redact(text, secrets)

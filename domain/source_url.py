@@ -1,12 +1,14 @@
 """What a URL in a source's configuration may be.
 
-A request never leaves the host that the file names: `{job_id}` may stand in path and query only.
+A request never leaves the host that the file names: placeholders stand in path and query only.
 """
 
 import ipaddress
 import re
 from urllib.parse import urlsplit
 
+_JOB_ID = re.compile(r"\{job_id\}")
+_MEMBER = re.compile(r"\{job(\.[A-Za-z_][A-Za-z0-9_]*)+\}")
 _URL_TEXT = re.compile(r"[!-\[\]-~]+")  # no backslash: URL parsers differ in what it means
 
 
@@ -37,14 +39,22 @@ def url_faults(url: str, *, allow_http: bool) -> list[str]:
     return faults
 
 
-def template_faults(url: str, *, of_one_job: bool) -> list[str]:
-    """What is wrong with the placeholders of a URL; one of a job must hold {job_id}."""
+def template_faults(url: str, *, of_one_job: bool, named: bool = False) -> list[str]:
+    """What is wrong with the placeholders of a URL.
+
+    Args:
+        url: The URL with its placeholders.
+        of_one_job: Whether it is about a job that is there; else it starts one.
+        named: Whether the body of the request says which job it is about.
+    """
+    placeholder, known = (_JOB_ID, "{job_id}") if of_one_job else (_MEMBER, "{job.NAME}")
     path_and_query = re.sub("^[A-Za-z]+://[^/?#]*", "", url)
     faults = []
-    if re.search("[{}]", url.replace("{job_id}", "")):
-        faults.append("has a placeholder other than {job_id}")
     if not of_one_job and "{job_id}" in url:
         faults.append("must not hold {job_id}: there is no job yet")
-    elif of_one_job and not 0 < path_and_query.count("{job_id}") == url.count("{job_id}"):
-        faults.append("must hold {job_id}, in its path or query and nowhere else")
+    elif re.search("[{}]", placeholder.sub("", url)):
+        faults.append(f"has a placeholder other than {known}")
+    in_all, in_place = (len(placeholder.findall(text)) for text in (url, path_and_query))
+    if in_place < in_all or (of_one_job and not in_all and not named):
+        faults.append(f"must hold {known}, in its path or query and nowhere else")
     return faults

@@ -1,35 +1,28 @@
 """The file of the sources, checked whole before anything uses it.
 
 1. The text is parsed as TOML, and `${NAME}` in a string becomes the app setting NAME.
-2. Each [sources.NAME] table becomes a `Source`; the faults of one hide none of another.
-3. All faults are raised at once. No fault repeats a URL or a credential.
+2. A [sources.NAME] table that names a preset is laid over that preset (`domain.overlay`).
+3. Each table becomes a `Source`; the faults of one hide none of another.
+4. All faults are raised at once, each with the file, table and key that it is in. No fault
+   repeats a URL or a credential.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from domain.errors import ConfigurationFault, Fault, InvalidInput
+from domain.fault_list import FaultList, Path, faults_in
+from domain.overlay import Overlay, Place, value_at
+from domain.preset import Preset, read_preset
 from domain.source import Source
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"\$\{([^{}]*)\}")
-
-_Path = tuple[str | int, ...]
-_WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "tuple_type": "must be a list",
-    "too_short": "must list at least one status",
-    "union_tag_invalid": "must be none, bearer, header or basic",
-    "union_tag_not_found": "is missing; it is none, bearer, header or basic",
-}
 
 
 @dataclass(frozen=True)
@@ -50,83 +43,140 @@ class Sources:
         return self.by_name[name]
 
 
-def load_sources(text: str, settings: Mapping[str, str], file: str = "job_sources.toml") -> Sources:
-    """The sources in a TOML text; raises ConfigurationFault with every fault of the file."""
+def load_sources(
+    text: str,
+    settings: Mapping[str, str],
+    file: str = "job_sources.toml",
+    presets: Mapping[str, str] | None = None,
+) -> Sources:
+    """The sources in a TOML text; raises ConfigurationFault with every fault of all files.
+
+    Args:
+        text: The file of the sources.
+        settings: The app settings.
+        file: The file's name, for people.
+        presets: The text of each preset there is, by its name.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationFault([Fault(file, f"is no TOML: {error}")]) from None
-    faults = _FaultList(file)
-    document = {key: _filled(value, (key,), settings, faults) for key, value in raw.items()}
-    tables = document.pop("sources", None)
-    if not isinstance(tables, dict) or not tables:
-        faults.add(("sources",), "must hold at least one table [sources.NAME]")
-        tables = {}
-    default = document.pop("default", None)
-    if default is not None and default not in [*tables]:
-        faults.add(("default",), "must be the name of a source in this file")
-    for key in document:
-        faults.add((key,), "is not known")
-    by_name = {name: _source(name, table, faults) for name, table in tables.items()}
-    if faults.by_place:
-        raise ConfigurationFault([Fault(*each) for each in faults.by_place.items()])
-    return Sources(
-        {name: source for name, source in by_name.items() if source},
-        default or (next(iter(by_name)) if len(by_name) == 1 else None),
-    )
+    return _Reader(file, settings, presets or {}).read(raw)
 
 
-def _filled(value: Any, path: _Path, settings: Mapping[str, str], faults: "_FaultList") -> Any:
-    """The value with settings in the place of each `${NAME}`, at any depth."""
-    match value:
-        case dict():
-            return {k: _filled(v, (*path, k), settings, faults) for k, v in value.items()}
-        case list():
-            return [_filled(v, (*path, i), settings, faults) for i, v in enumerate(value)]
-        case str():
-            missing = [name for name in _SETTING.findall(value) if name not in settings]
-            for name in missing:
-                faults.add(path, f"needs the app setting {name}, which is not set")
-            # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
-            return value if missing else _SETTING.sub(lambda m: settings[m[1]], value)
-        case _:
-            return value
+class _Reader:
+    """Reads one file, noting what is wrong with it."""
 
+    def __init__(self, file: str, settings: Mapping[str, str], presets: Mapping[str, str]) -> None:
+        self._file, self._settings, self._texts = file, settings, presets
+        self._presets: dict[str, Preset | None] = {}
+        self._used: set[str] = set()  # the settings that the table being read takes
+        self._faults = FaultList()
 
-def _source(name: str, table: Any, faults: "_FaultList") -> Source | None:
-    path = ("sources", name)
-    if not _NAME.fullmatch(name):
-        faults.add(path, "must be a name of 1 to 32 of a-z, 0-9 and -, a letter first")
-    if not isinstance(table, dict):
-        faults.add(path, "must be a table")
-        return None
-    if "name" in table:
-        faults.add((*path, "name"), "is not known")
-    try:
-        return Source.model_validate(
-            {**table, "name": name}, context={"allow_http": table.get("allow_http")}
+    def read(self, raw: dict[str, Any]) -> Sources:
+        tables = raw.pop("sources", None)
+        top = self._filled(raw, ())
+        if not isinstance(tables, dict) or not tables:
+            self._fault(("sources",), "must hold at least one table [sources.NAME]")
+            tables = {}
+        default = top.pop("default", None)
+        if default is not None and default not in [*tables]:
+            self._fault(("default",), "must be the name of a source in this file")
+        for key in top:
+            self._fault((key,), "is not known")
+        by_name = {name: self._source(name, table) for name, table in tables.items()}
+        if self._faults.all():
+            raise ConfigurationFault(self._faults.all())
+        return Sources(
+            {name: source for name, source in by_name.items() if source},
+            default or (next(iter(by_name)) if len(by_name) == 1 else None),
         )
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            kind, loc, what = each["type"], each["loc"], each["msg"]
-            if loc[0] == "auth":  # pydantic adds the kind to the path
-                loc = ("auth", "kind") if kind.startswith("union_tag") else ("auth", *loc[2:])
-            what = what.removeprefix("Value error, ").replace("Input should", "must")
-            faults.add((*path, *loc), _WORDS.get(kind, what))
-        return None
+
+    def _fault(self, path: Path, what: str) -> None:
+        self._faults.add(self._file, path, what)
+
+    def _filled(self, value: Any, path: Path) -> Any:
+        """The value with settings in the place of each `${NAME}`, at any depth."""
+        match value:
+            case dict():
+                return {key: self._filled(inner, (*path, key)) for key, inner in value.items()}
+            case list():
+                return [self._filled(inner, (*path, i)) for i, inner in enumerate(value)]
+            case str():
+                names = _SETTING.findall(value)
+                missing = [name for name in names if name not in self._settings]
+                for name in missing:
+                    self._fault(path, f"needs the app setting {name}, which is not set")
+                self._used.update(self._settings[name] for name in names if name not in missing)
+                # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
+                return value if missing else _SETTING.sub(lambda m: self._settings[m[1]], value)
+            case _:
+                return value
+
+    def _source(self, name: str, raw: Any) -> Source | None:
+        path: Path = ("sources", name)
+        self._used = set()
+        own = self._filled(raw, path)
+        if not _NAME.fullmatch(name):
+            self._fault(path, "must be a name of 1 to 32 of a-z, 0-9 and -, a letter first")
+        if not isinstance(own, dict):
+            self._fault(path, "must be a table")
+            return None
+        if "name" in own:
+            self._fault((*path, "name"), "is not known")
+        overlay = None
+        if "preset" in own:
+            preset = self._preset(own["preset"], path)
+            if preset is None:
+                return None  # what else the table lacks, the preset may have
+            overlay = Overlay(preset, own)
+        table = overlay.table if overlay else own
+        found = [*_faults_of_the_whole(table)]
+        source = None
+        try:
+            source = Source.model_validate(
+                {**table, "name": name},
+                context={"allow_http": table.get("allow_http"), "settings": self._used},
+            )
+        except ValidationError as error:
+            found += faults_in(error)
+        for place, what in overlay.parameter_faults() if overlay else ():
+            self._fault((*path, *place), what)
+        for place, what in found:
+            self._blame(name, place, what, overlay)
+        return source
+
+    def _preset(self, name: object, path: Path) -> Preset | None:
+        if not isinstance(name, str) or name not in self._texts:
+            known = ", ".join(sorted(self._texts)) or "none"
+            self._fault((*path, "preset"), f"is no preset; there are: {known}")
+            return None
+        if name not in self._presets:
+            self._presets[name] = read_preset(name, self._texts[name], self._faults)
+        return self._presets[name]
+
+    def _blame(self, name: str, place: Path, what: str, overlay: Overlay | None) -> None:
+        """Note a fault of a source in the file that the value is from."""
+        where = overlay.place(place) if overlay else Place()
+        if not overlay or not where.of_preset:
+            self._fault(("sources", name, *place), what)
+        elif where.complete:  # else the parameter that it lacks is the fault
+            by = f"{self._file} [sources.{name}]"
+            if where.parameters:
+                by = f"{self._file} [sources.{name}.parameters] {', '.join(where.parameters)}"
+            self._faults.add(overlay.preset.file, ("source", *place), f"{what} (with {by})")
 
 
-class _FaultList:
-    """What is wrong, by place; of several faults in one place the first is the telling one."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self.by_place: dict[str, str] = {}
-
-    def add(self, path: _Path, what: str) -> None:
-        """Note a fault; the path ("sources", "demo", "status", "url") leads to its place."""
-        last = max(i for i, part in enumerate(path) if isinstance(part, str))
-        table = ".".join(str(part) for part in path[:last])
-        key = str(path[last]) + "".join(f"[{number}]" for number in path[last + 1 :])
-        place = f"{self._file} [{table}] {key}" if table else f"{self._file} {key}"
-        self.by_place.setdefault(place, what)
+def _faults_of_the_whole(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What no key of a source shows alone; found also where other keys are wrong."""
+    if table.get("on_expiry") == "cancel" and "cancel" not in table:
+        yield ("on_expiry",), "must be leave, for the source has no cancel table"
+    auth = table.get("auth")
+    if not isinstance(auth, dict) or auth.get("kind", "none") == "none":
+        return
+    taken = str(auth.get("name") if auth["kind"] == "header" else "Authorization").lower()
+    for place in ((), ("status",), ("submit",), ("cancel",)):
+        headers = value_at(table, (*place, "headers"))[0]
+        for name in headers if isinstance(headers, dict) else ():
+            if name.lower() == taken:
+                yield (*place, "headers", name), "is set by auth already"

@@ -268,12 +268,12 @@ def test_every_fault_at_once() -> None:
     token = "${B_TOKEN}"
     """
     assert list(faults_of(text, B_TOKEN="s3cret")) == [
-        "[sources.b.status] url",
         "default",
         "[sources.a.status] url",
         "[sources.a.status] status",
         "[sources.a.outcomes] succeeded",
         "[sources.a.outcomes] failed",
+        "[sources.b.status] url",
         "[sources.b.status] status",
         "[sources.b.status] stauts",
     ]

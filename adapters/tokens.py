@@ -1,0 +1,110 @@
+"""Access tokens for sources that are asked under the app's own identity.
+
+A token is kept until shortly before it expires. One that a source refused is replaced by asking
+with a new credential, since a credential keeps tokens, too. Threads that need the same token wait
+for one of them to get it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from threading import Lock
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from pydantic import SecretStr
+
+from adapters.clock import utc_now
+from domain.outcome import Outcome
+from domain.source import Source
+from domain.source_answer import clean
+from domain.source_auth import BearerAuth, ManagedIdentityAuth
+
+_SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
+_REASON_SHOWN = 200
+_Identity = tuple[str, str | None]
+
+
+class NoToken(Exception):
+    """No token could be had; the text is safe to show.
+
+    Attributes:
+        outcome: What that is to a poll.
+    """
+
+    def __init__(self, text: str, outcome: Outcome) -> None:
+        super().__init__(text)
+        self.outcome = outcome
+
+
+def identity(*, in_azure: bool) -> Callable[[str | None], TokenCredential]:
+    """How a credential is made for a client id, None for the app's own identity.
+
+    On a developer's machine there is no managed identity: the default is whoever is signed in.
+    """
+
+    def credential(client_id: str | None) -> TokenCredential:
+        if client_id or in_azure:
+            return ManagedIdentityCredential(client_id=client_id)
+        return DefaultAzureCredential()
+
+    return credential
+
+
+class Tokens:
+    """The tokens of this process; safe to use from several threads."""
+
+    def __init__(
+        self,
+        credential: Callable[[str | None], TokenCredential] | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._make = credential or identity(in_azure=False)
+        self._now = now
+        self._credentials: dict[_Identity, TokenCredential] = {}
+        self._tokens: dict[_Identity, AccessToken] = {}
+        self._locks: dict[_Identity, Lock] = defaultdict(Lock)
+
+    def signed(self, source: Source, refused: Source | None = None) -> Source:
+        """The source as it is to be asked: with a token if it takes one, else as it is.
+
+        Args:
+            source: A source as configured.
+            refused: What this gave before, if the source did not accept that token.
+
+        Raises:
+            NoToken: There is none to be had.
+        """
+        auth = source.auth
+        if not isinstance(auth, ManagedIdentityAuth):
+            return source
+        key = (auth.scope, auth.client_id)
+        with self._locks[key]:
+            old = self._tokens.get(key)
+            if old and refused and refused.auth == _bearer(old):
+                self._credentials.pop(key, None)
+                old = None
+            if old is None or old.expires_on - _SPARE_SECONDS <= self._now().timestamp():
+                self._tokens.pop(key, None)
+                old = self._tokens[key] = self._new(source, key)
+        return source.model_copy(update={"auth": _bearer(old)})
+
+    def _new(self, source: Source, key: _Identity) -> AccessToken:
+        scope, client_id = key
+        try:
+            if key not in self._credentials:
+                self._credentials[key] = self._make(client_id)
+            return self._credentials[key].get_token(scope)
+        except (AzureError, ValueError) as error:
+            # Wrong or missing rights are for people to put right; the rest may pass.
+            wrong = isinstance(error, ClientAuthenticationError | ValueError)
+            reason = clean(source, str(error).partition("\n")[0], _REASON_SHOWN)
+            raise NoToken(
+                f"the app's identity got no token for {scope}: {reason}",
+                Outcome.UNAUTHORIZED if wrong else Outcome.UNREACHABLE,
+            ) from None
+
+
+def _bearer(token: AccessToken) -> BearerAuth:
+    return BearerAuth(kind="bearer", token=SecretStr(token.token))

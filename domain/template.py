@@ -1,0 +1,165 @@
+"""Placeholders in URLs and bodies, and what stands in their place.
+
+In a request about one job:
+
+- `{job_id}`: its id; percent-encoded in a URL.
+- `{job_id:number}`, as a whole value of a body: the id as a JSON number, if it is one.
+
+In the request that starts a job, where `job` is what the caller sent:
+
+- `{job.NAME}`: a member of it, `{job.NAME.INNER}` one further in. In a URL percent-encoded.
+- As a whole value of a body also `{job}` itself, and any JMESPath that begins with it:
+  "{job.inputs || `{}`}". Such a value has the type that the expression gives, or is null.
+
+Other braces are text, for a body may be GraphQL.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from domain.errors import Fault, InvalidInput
+from domain.expression import Expression
+
+JOB_ID = "{job_id}"
+_NUMBER = "{job_id:number}"
+_MEMBER = re.compile(r"\{(job(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\}")
+_WHOLE = re.compile(r"\{(job\b.*)\}", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{job[^{}]*\}")
+_JSON_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_NO_SEGMENT = {"", ".", ".."}  # as a segment of a path these would name another resource
+
+
+def about_job_url(url: str, job_id: str) -> str:
+    """The URL for one job; raises ValueError for "", "." and ".."."""
+    if job_id in _NO_SEGMENT:
+        raise ValueError("a job id can't be empty, . or ..")
+    return url.replace(JOB_ID, quote(job_id, safe=""))
+
+
+def about_job_body(body: JsonValue, job_id: str) -> JsonValue:
+    """The body for one job."""
+    match body:
+        case dict():
+            return {key: about_job_body(value, job_id) for key, value in body.items()}
+        case list():
+            return [about_job_body(value, job_id) for value in body]
+        case str() if body == _NUMBER:
+            return int(job_id) if _JSON_NUMBER.fullmatch(job_id) else job_id
+        case str():
+            return body.replace(JOB_ID, job_id)
+        case _:
+            return body
+
+
+class JobValues:
+    """A job that a caller sent, to be put into the request that starts it."""
+
+    def __init__(self, job: Mapping[str, object]) -> None:
+        self._document = {"job": job}
+        self._missing: dict[str, Fault] = {}
+
+    def url(self, url: str) -> str:
+        """The URL with the job's members in it, percent-encoded."""
+        return _MEMBER.sub(lambda m: quote(self._text(m[1], segment=True), safe=""), url)
+
+    def body(self, body: JsonValue) -> JsonValue:
+        """The body with the job, its members, or what expressions make of it."""
+        match body:
+            case dict():
+                return {key: self.body(value) for key, value in body.items()}
+            case list():
+                return [self.body(value) for value in body]
+            case str() if whole := _expression(body):
+                return self._search(whole)
+            case str():
+                return _MEMBER.sub(lambda m: self._text(m[1]), body)
+            case _:
+                return body
+
+    def text(self, template: str) -> str:
+        """A text with the job's members in it."""
+        return _MEMBER.sub(lambda m: self._text(m[1]), template)
+
+    def check(self) -> None:
+        """Raise InvalidInput if the job lacked anything that it was asked for."""
+        if self._missing:
+            raise InvalidInput([*self._missing.values()])
+
+    def _search(self, expression: str) -> JsonValue:
+        try:
+            found: JsonValue = Expression(expression).search(self._document)
+        except ValueError:
+            found = None
+            self._missing[expression] = Fault("job", f"does not fit the expression {expression}")
+        return found
+
+    def _text(self, member: str, *, segment: bool = False) -> str:
+        value = self._search(member)
+        text = value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, None | dict | list) or (segment and text in _NO_SEGMENT):
+            self._missing[member] = Fault(member, "must be given, as a text or a number")
+        return text
+
+
+def is_member(text: str) -> bool:
+    """Whether the text is `{job.NAME}` and nothing else."""
+    return bool(_MEMBER.fullmatch(text))
+
+
+def _expression(text: str) -> str | None:
+    """The expression that a whole value of a body is, or None for text around members."""
+    if is_member(text) or "{job" in _MEMBER.sub("", text):
+        whole = _WHOLE.fullmatch(text)
+        return whole[1] if whole else None
+    return None
+
+
+def names_job(value: JsonValue) -> bool:
+    """Whether the body says which job it is about."""
+    match value:
+        case dict():
+            return any(names_job(each) for each in value.values())
+        case list():
+            return any(names_job(each) for each in value)
+        case _:
+            return isinstance(value, str) and (JOB_ID in value or value == _NUMBER)
+
+
+def body_faults(body: JsonValue, *, of_one_job: bool, where: str = "") -> Iterator[str]:
+    """What is wrong with the placeholders of a body, in texts that do not repeat its values."""
+    match body:
+        case dict():
+            for key, value in body.items():
+                yield from body_faults(value, of_one_job=of_one_job, where=f"{where}.{key}")
+        case list():
+            for number, value in enumerate(body):
+                yield from body_faults(value, of_one_job=of_one_job, where=f"{where}[{number}]")
+        case str():
+            fault = _about_fault(body) if of_one_job else _job_fault(body)
+            if fault:
+                yield f"{fault} (at {where.lstrip('.')})" if where else fault
+        case float() if not math.isfinite(body):
+            yield f"holds a number that JSON does not have (at {where.lstrip('.')})"
+
+
+def _about_fault(text: str) -> str | None:
+    if text != _NUMBER and _PLACEHOLDER.search(text.replace(JOB_ID, "")):
+        return "has a placeholder other than {job_id} and, as a whole value, {job_id:number}"
+    return None
+
+
+def _job_fault(text: str) -> str | None:
+    expression = _expression(text)
+    if expression:
+        try:
+            Expression(expression)
+        except ValueError as error:
+            return f"has a placeholder that {error}"
+    elif _PLACEHOLDER.search(_MEMBER.sub("", text)):
+        return "has a placeholder other than {job.NAME} and, as a whole value, {job}"
+    return None
