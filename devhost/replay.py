@@ -105,6 +105,11 @@ class _Replay:
         self.history = history
         self.answer = answer
         self.now = ""
+        self.began = next(
+            e["Timestamp"]
+            for e in reversed(history)
+            if e["EventType"] == EventType.ORCHESTRATOR_STARTED
+        )
         self.actions: Iterator[Action] = iter(answer["actions"][0])
         self.awaited: _Node | None = None
         self.exhausted = False
@@ -259,7 +264,8 @@ class _Replay:
         recorded = self.recorded.get(id_)
         named = {} if name is None else {"Name": name}
         if recorded is None:
-            self.turn.scheduled.append(event(kind, self.now, id_, **named, **fields))
+            # Not `self.now`: a cancelled timer lets the code go on earlier than it did.
+            self.turn.scheduled.append(event(kind, self.began, id_, **named, **fields))
         elif recorded["EventType"] != kind or (
             name is not None and recorded["Name"].lower() != name.lower()
         ):

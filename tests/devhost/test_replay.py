@@ -359,6 +359,13 @@ def test_a_timer_cancelled_after_a_retry_in_the_same_race_does_not_fit_any_more(
         replay(history, answer(race, call("B")))
 
 
+def test_work_bears_the_time_of_the_turn_that_asked_for_it() -> None:
+    """Though with the timer cancelled the code could have asked for it in the turn before."""
+    race = any_of(timer(cancelled=True), wait("x"))
+    turn = replay(turns([begun(), asked_timer(0)], [raised("x")]), answer(race, call("A")))
+    assert [e["Timestamp"] for e in turn.scheduled] == [at(1)]
+
+
 # -- external events --------------------------------------------------------------------------
 
 
