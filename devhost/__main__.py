@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from devhost import history_commands
 from devhost.app import App, AppError, load
 from devhost.routing import route_of
 from devhost.server import Server
@@ -21,6 +22,8 @@ _LAST_PORT = 65535
 
 def main() -> int:
     """Serve until Ctrl-C; the exit code is 0 then, 1 on any fault."""
+    if sys.argv[1:2] and sys.argv[1] in history_commands.NAMES:
+        return history_commands.main(sys.argv[1:])
     arguments = _parse()
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.INFO,
@@ -49,7 +52,12 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m devhost",
+        description=__doc__,
+        epilog="Commands of their own: `record` keeps an instance's history, `replay` tries kept "
+        "ones on the app's orchestrators; see `python -m devhost replay --help`.",
+    )
     parser.add_argument("--app", type=Path, default=Path(), help="folder of the app (.)")
     parser.add_argument("--port", type=_port, default=7071, help="0 takes a free one (7071)")
     parser.add_argument(

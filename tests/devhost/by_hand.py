@@ -18,12 +18,14 @@ Generator = Callable[[df.DurableOrchestrationContext], Any]
 
 
 class HandClock:
-    """Stands still until it is moved."""
+    """Stands still until it is moved, or moves by a tick whenever it is looked at."""
 
     def __init__(self) -> None:
         self.time = START
+        self.tick = timedelta()
 
     def now(self) -> datetime:
+        self.time += self.tick
         return self.time
 
     def wait(self, wake: threading.Event, until: datetime | None) -> None:
