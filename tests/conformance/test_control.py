@@ -126,6 +126,14 @@ def test_a_suspended_instance_can_be_terminated(hub: Hub) -> None:
     assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
 
 
+def test_a_suspended_instance_is_terminated_before_what_it_was_sent(hub: Hub) -> None:
+    id_ = hub.suspended()
+    hub.raise_event(id_, "go", "too late")
+    hub.operate(id_, "terminate", "enough")
+    status = hub.end(id_)
+    assert (status["runtimeStatus"], status["output"]) == ("Terminated", "enough")
+
+
 def test_terminate_may_follow_the_start_at_once(hub: Hub) -> None:
     id_ = hub.start("Wait")
     assert hub.operate(id_, "terminate", "enough").status_code == 202

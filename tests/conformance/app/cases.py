@@ -357,6 +357,35 @@ def continue_with_open_timer(context: Context) -> Steps:
     return None
 
 
+@bp.function_name("ContinueAtOnce")
+@bp.orchestration_trigger(context_name="context")
+def continue_at_once(context: Context) -> Steps:
+    """Cancel a timer and continue as new in one turn; then wait with a timer of the same number."""
+    seconds = context.get_input()
+    timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=seconds or 3600))
+    if seconds:
+        yield context.task_any([timer, context.call_activity("Echo", None)])
+        timer.cancel()
+        context.continue_as_new(0)
+        return None
+    event = context.wait_for_external_event("go")
+    winner = yield context.task_any([timer, event])
+    if winner == timer:
+        return "the timer of before"
+    timer.cancel()
+    return event.result
+
+
+@bp.function_name("RaceThenContinue")
+@bp.orchestration_trigger(context_name="context")
+def race_then_continue(context: Context) -> Steps:
+    """Continue as new in the turn in which an event beats a timer."""
+    timer = context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    yield context.task_any([timer, context.wait_for_external_event("go")])
+    timer.cancel()
+    context.continue_as_new(None)
+
+
 @bp.function_name("ContinueThenRaise")
 @bp.orchestration_trigger(context_name="context")
 def continue_then_raise(context: Context) -> Steps:
