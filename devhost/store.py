@@ -322,16 +322,17 @@ class Store:
         return str(rows[0][0]) if rows else None
 
     def messages(self, id_: str, now: str) -> list[Message]:
-        """The visible messages of an instance, in the order in which they were sent."""
+        """The visible messages of an instance, in the order in which they became so."""
         rows = self._rows(
             "SELECT position, execution_id, control, event FROM inbox"
             " WHERE instance_id = ? AND visible_at <= ? ORDER BY position",
             *(id_, now),
         )
-        return [
+        messages = [
             Message(int(str(row[0])), row[1] and str(row[1]), bool(row[2]), json.loads(str(row[3])))  # type: ignore[arg-type]
             for row in rows
         ]
+        return _in_order(messages)
 
     def consume(self, positions: Iterable[int]) -> None:
         """Remove messages that were dealt with."""
@@ -373,3 +374,17 @@ class Store:
         with self.transaction():
             if self._write("DELETE FROM tasks WHERE position = ?", task.position):
                 self.send(task.instance_id, result, execution_id=task.execution_id)
+
+
+def _in_order(messages: list[Message]) -> list[Message]:
+    """In the order in which they came: a timer when it was due, not when it was made.
+
+    All others stay in the order in which they were sent, whatever the clock did meanwhile.
+    """
+    times, latest = {}, ""
+    for message in messages:
+        at = max(latest, message.event["Timestamp"])
+        times[message.position] = at
+        if message.event["EventType"] != EventType.TIMER_FIRED:
+            latest = at
+    return sorted(messages, key=lambda message: times[message.position])

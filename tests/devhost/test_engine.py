@@ -169,6 +169,42 @@ def test_a_timer_fires_when_it_is_due_and_not_before() -> None:
     assert output(engine) == "now"
 
 
+def test_timers_and_events_come_in_the_order_of_their_times() -> None:
+    """Also when the host was too busy to deal with each as it came."""
+
+    def orders(context: Context) -> Steps:
+        order = []
+        pending = {
+            after(context, 30): "timer of 30",
+            after(context, 10): "timer of 10",
+            context.wait_for_external_event("Go"): "event at 20",
+        }
+        while pending:
+            done = yield context.task_any(list(pending))
+            order.append(pending.pop(done))
+        return order
+
+    engine = engine_of(orders)
+    start(engine, "orders")
+    engine.turns()
+    engine.clock.time += timedelta(seconds=20)
+    engine.raise_event("i", "Go")
+    engine.clock.time += timedelta(seconds=20)
+    engine.turns()
+    assert output(engine) == ["timer of 10", "event at 20", "timer of 30"]
+
+
+def test_a_clock_that_is_set_back_does_not_change_the_order_of_what_was_sent() -> None:
+    engine = engine_of(waits)
+    start(engine, "waits")
+    engine.clock.time -= timedelta(hours=1)
+    engine.raise_event("i", "Go")
+    engine.send("i", EventType.EXECUTION_TERMINATED, Input="enough")
+    engine.turns()
+    assert engine.kinds("i")[:2] == ["EXECUTION_STARTED", "EVENT_RAISED"]
+    assert engine.get("i").status == "Terminated"
+
+
 # -- generations do not mix -------------------------------------------------------------------
 
 
@@ -341,8 +377,7 @@ def test_a_suspended_instance_holds_results_events_and_timers_until_it_is_resume
     assert engine.kinds("i") == before
     assert engine.store.next_due() is None, "nothing is to be woken for"
     resume(engine)
-    # The timer was sent first of all: it was only not visible.
-    assert output(engine) == ["timer", "event", "activity"]
+    assert output(engine) == ["event", "activity", "timer"]
 
 
 def test_suspend_and_resume_leave_their_reasons_as_output_and_their_events() -> None:
