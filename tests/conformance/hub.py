@@ -41,7 +41,6 @@ class Hub:
         self.origin = origin.rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False
-        self._key: dict[str, str] = {}
 
     def close(self) -> None:
         self._session.close()

@@ -144,6 +144,20 @@ def test_a_sub_orchestration_may_be_given_an_id(hub: Hub) -> None:
     assert hub.status(child)["output"] == 1
 
 
+def test_a_sub_orchestration_may_not_take_the_id_of_a_live_instance(
+    hub: Hub, other_host: str | None
+) -> None:
+    if other_host:
+        pytest.skip("another host runs both, or hangs")
+    id_ = hub.waiting()
+    order = {"name": "GetInput", "input": 1, "id": id_}
+    assert "status Running already exists" in hub.failure("CallChild", order)
+    assert hub.status(id_)["name"] == "Wait"
+    itself = new_id()
+    hub.start("CallChild", {"name": "GetInput", "id": itself}, itself)
+    assert "already exists" in hub.end(itself)["output"]
+
+
 def test_a_sub_orchestration_knows_its_parent(hub: Hub) -> None:
     child = new_id()
     id_ = hub.start("CallChild", {"name": "TellIds", "id": child})
