@@ -142,7 +142,7 @@ class ManagementApi:
             return await self._dispatch(request)
         except _Refused as refusal:
             return _fault(400, str(refusal))
-        except web.HTTPException:
+        except (web.HTTPException, web.RequestPayloadError, ConnectionError):
             raise
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
@@ -154,9 +154,9 @@ class ManagementApi:
         rest = raw[len(_base_of(raw) or "") :]
         parts = [unquote_plus(part) for part in rest.strip("/").split("/")]
         match request.method, [parts[0].lower(), *parts[1:]]:
-            case "POST", ["orchestrators", name]:
+            case "POST", ["orchestrators", name] if name:
                 return await self._start(request, name, uuid.uuid4().hex)
-            case "POST", ["orchestrators", name, id_]:
+            case "POST", ["orchestrators", name, id_] if name:
                 return await self._start(request, name, id_)
             case "GET", ["instances"]:
                 return self._list(request)
@@ -350,7 +350,7 @@ def _open_token(token: str) -> str:
 async def _json_text(request: web.Request) -> str:
     """The body, which is JSON or empty."""
     try:
-        text = await request.text()
+        text = (await request.text()).removeprefix("\ufeff")
         if text:
             json.loads(text)
     except (ValueError, LookupError, RecursionError) as error:

@@ -142,6 +142,8 @@ class Server:
             return await self._call(request, *found)
         except web.HTTPRequestEntityTooLarge:
             return error_response(413, f"The body is larger than {_BODY_LIMIT} bytes.")
+        except (web.RequestPayloadError, ConnectionError):
+            return error_response(400, "The body can't be read to its end.")
 
     async def _call(
         self, request: web.Request, function: FunctionInfo, route_values: dict[str, str]

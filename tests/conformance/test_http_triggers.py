@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -168,6 +169,15 @@ def test_a_body_over_100_mib_is_413(hub: Hub) -> None:
     """The limit of the Functions host. The whole body is on its way when the answer comes."""
     answer = hub.send("POST", "/api/body", data=bytes(101 * 1024 * 1024))
     assert answer.status_code == 413
+    assert hub.send("POST", "/api/body", data=b"abc").text == "3"
+
+
+def test_a_body_that_is_cut_off_is_survived(hub: Hub) -> None:
+    where = urlsplit(hub.origin)
+    for path in ("/api/body", "/runtime/webhooks/durabletask/orchestrators/Wait"):
+        with socket.create_connection((where.hostname, where.port)) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(f"{head}cut".encode())
     assert hub.send("POST", "/api/body", data=b"abc").text == "3"
 
 

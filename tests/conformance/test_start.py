@@ -109,6 +109,22 @@ def test_a_charset_that_nobody_knows_is_400(hub: Hub) -> None:
     assert answer.json()["Message"]
 
 
+def test_a_byte_order_mark_is_no_fault(hub: Hub) -> None:
+    """Some shells put one before what they send."""
+    id_ = new_id()
+    body = '\ufeff{"a": 1}'.encode()
+    assert post(hub, "GetInput", id_, data=body).status_code == 202
+    assert hub.end(id_)["output"] == {"a": 1}
+
+
+def test_a_body_that_is_not_compressed_as_it_says_is_refused(
+    hub: Hub, other_host: str | None
+) -> None:
+    """Another host may not look at the header at all."""
+    answer = post(hub, "GetInput", data=b"{}", headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 400 or other_host
+
+
 @pytest.mark.parametrize("depth", [60, 500, 900, 940, 960, 970, 980, 990, 1000, 2000])
 def test_deeply_nested_json_is_taken_or_refused(hub: Hub, depth: int) -> None:
     """Where the limit lies differs from host to host; an instance must end all the same."""
@@ -148,6 +164,7 @@ def test_an_unknown_orchestrator_fails_the_instance(hub: Hub) -> None:
         ("POST", "/orchestrators/"),
         ("GET", "/orchestrators/Wait"),
         ("POST", "/orchestrators/Wait/a/b"),
+        ("POST", "/orchestrators//a"),
         ("POST", "/"),
         ("GET", "/"),
         ("GET", ""),

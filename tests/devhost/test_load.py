@@ -75,7 +75,7 @@ def test_a_trigger_that_is_not_served(tmp_path: Path) -> None:
     assert said == "Function take uses queueTrigger, which devhost does not serve"
 
 
-@pytest.mark.parametrize("schedule", ["often", "61 * * * * *", "%NOT_SET%"])
+@pytest.mark.parametrize("schedule", ["often", "61 * * * * *", "0 0 0 30 2 *", "%NOT_SET%"])
 def test_a_schedule_that_makes_no_sense(tmp_path: Path, schedule: str) -> None:
     timer = f'@app.timer_trigger("t", "{schedule}")\ndef tick(t): pass\n'
     said = refused(app_of(tmp_path, HEADER + timer))
