@@ -265,6 +265,17 @@ def test_an_activity_of_an_earlier_run_does_not_answer_a_later_one(ends: str) ->
     assert output(engine) == "result of second"
 
 
+def test_nothing_is_kept_of_a_purged_instance_whose_activity_ends_later() -> None:
+    engine = engine_of(square, multiply=lambda pair: pair[0] * pair[1])
+    start(engine, "square", 7)
+    engine.turns()
+    terminate(engine)
+    engine.store.delete("i")
+    engine.perform()
+    for table in ("instances", "history", "inbox", "tasks"):
+        assert not engine.store._rows(f"SELECT * FROM {table}")  # noqa: S608 - one of these
+
+
 @pytest.mark.parametrize(
     "stale",
     [
@@ -323,7 +334,10 @@ def test_a_generation_waits_for_its_open_activity_before_the_next_begins() -> No
 
 
 def test_a_runaway_fails() -> None:
+    calls = []
+
     def runaway(context: Context) -> Steps:
+        calls.append(context)
         context.continue_as_new(None)
         yield context.task_all([])
 
@@ -331,6 +345,7 @@ def test_a_runaway_fails() -> None:
     start(engine, "runaway")
     engine.turns()
     assert engine.get("i").status == "Failed"
+    assert len(calls) == 1_000
     assert "continued as new 1000 times without awaiting" in str(engine.get("i").output)
 
 
@@ -378,6 +393,8 @@ def test_a_suspended_instance_holds_results_events_and_timers_until_it_is_resume
     assert engine.store.next_due() is None, "nothing is to be woken for"
     resume(engine)
     assert output(engine) == ["event", "activity", "timer"]
+    held = ["EVENT_RAISED", "TASK_COMPLETED", "TIMER_FIRED"]
+    assert engine.kinds("i")[-5:] == ["EXECUTION_RESUMED", *held, "EXECUTION_COMPLETED"]
 
 
 def test_suspend_and_resume_leave_their_reasons_as_output_and_their_events() -> None:
@@ -405,9 +422,11 @@ def test_a_terminated_instance_takes_nothing_more(suspended: bool) -> None:
     engine.turns()
     if suspended:
         suspend(engine)
+        engine.raise_event("i", "held")
     terminate(engine, "enough")
     assert (engine.get("i").status, engine.get("i").output) == ("Terminated", "enough")
     history = engine.kinds("i")
+    assert "EVENT_RAISED" not in history
     assert history[-2:] == ["EXECUTION_TERMINATED", "EXECUTION_COMPLETED"]
     engine.raise_event("i", "Go")
     engine.perform()
