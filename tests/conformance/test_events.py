@@ -138,6 +138,20 @@ def test_an_event_that_comes_early_is_kept(hub: Hub) -> None:
     assert hub.end(id_)["output"] == {"early": True}
 
 
+def test_an_early_event_is_not_two(hub: Hub) -> None:
+    """The SDK takes it for both waits and says it is done; the host waits for a second one."""
+    gate = new_id()
+    id_ = hub.start("GateThenWaitTwice", gate)
+    hub.reaches_gate(gate)
+    hub.raise_event(id_, "go", 1)
+    eventually(lambda: "EventRaised" in str(hub.history(id_)))
+    hub.open_gate(gate)
+    eventually(lambda: "TaskCompleted" in str(hub.history(id_)))
+    assert hub.status(id_)["runtimeStatus"] == "Running"
+    hub.raise_event(id_, "go", 2)
+    assert hub.end(id_)["runtimeStatus"] == "Completed"
+
+
 def test_events_in_turn_go_to_waits_in_turn(hub: Hub) -> None:
     id_ = hub.start("WaitTwice")
     hub.wait(id_, "Running")

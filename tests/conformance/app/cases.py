@@ -219,6 +219,15 @@ def wait_twice(context: Context) -> Steps:
     return [first, second]
 
 
+@bp.function_name("GateThenWaitTwice")
+@bp.orchestration_trigger(context_name="context")
+def gate_then_wait_twice(context: Context) -> Steps:
+    yield context.call_activity("Gate", context.get_input())
+    first = yield context.wait_for_external_event("go")
+    second = yield context.wait_for_external_event("go")
+    return [first, second]
+
+
 @bp.function_name("WaitTwiceAtOnce")
 @bp.orchestration_trigger(context_name="context")
 def wait_twice_at_once(context: Context) -> Steps:
