@@ -141,9 +141,12 @@ class Server:
                 return web.Response(status=404)
             return await self._call(request, *found)
         except web.HTTPRequestEntityTooLarge:
-            return error_response(413, f"The body is larger than {_BODY_LIMIT} bytes.")
+            answer = error_response(413, f"The body is larger than {_BODY_LIMIT} bytes.")
         except (web.RequestPayloadError, ConnectionError):
-            return error_response(400, "The body can't be read to its end.")
+            answer = error_response(400, "The body can't be read to its end.")
+        # What is left of the body must not pass for the next request.
+        answer.force_close()
+        return answer
 
     async def _call(
         self, request: web.Request, function: FunctionInfo, route_values: dict[str, str]
