@@ -7,9 +7,10 @@ In a request about one job:
 
 In the request that starts a job, where `job` is what the caller sent:
 
-- `{job.NAME}`: a member of it, `{job.NAME.INNER}` one further in. In a URL percent-encoded.
-- As a whole value of a body also `{job}` itself, and any JMESPath that begins with it:
-  "{job.inputs || `{}`}". Such a value has the type that the expression gives, or is null.
+- `{job.NAME}`: a member of it, `{job.NAME.INNER}` one further in. It must be there. In a URL it is
+  percent-encoded; as a whole value of a body it has any type.
+- As a whole value of a body also `{job}` itself, and any JMESPath that begins with it, so that a
+  member may be missing: "{job.inputs || `{}`}".
 
 Other braces are text, for a body may be GraphQL.
 """
@@ -75,7 +76,10 @@ class JobValues:
             case list():
                 return [self.body(value) for value in body]
             case str() if whole := _expression(body):
-                return self._search(whole)
+                value = self._search(whole)
+                if value is None and is_member(body):
+                    self._miss(whole, "must be given")
+                return value
             case str():
                 return _MEMBER.sub(lambda m: self._text(m[1]), body)
             case _:
@@ -95,14 +99,17 @@ class JobValues:
             found: JsonValue = Expression(expression).search(self._document)
         except ValueError:
             found = None
-            self._missing[expression] = Fault("job", f"does not fit the expression {expression}")
+            self._miss("job", f"does not fit the expression {expression}")
         return found
+
+    def _miss(self, where: str, what: str) -> None:
+        self._missing[where] = Fault(where, what)
 
     def _text(self, member: str, *, segment: bool = False) -> str:
         value = self._search(member)
         text = value if isinstance(value, str) else json.dumps(value)
         if isinstance(value, None | dict | list) or (segment and text in _NO_SEGMENT):
-            self._missing[member] = Fault(member, "must be given, as a text or a number")
+            self._miss(member, "must be given, as a text or a number")
         return text
 
 

@@ -15,7 +15,8 @@ import pytest
 from tests.app.loading import ROOT, Loaded, load_app
 
 FILES = {"function_app.py", "host.json", "requirements.txt", "job_sources.toml"}
-FOLDERS = {"domain", "activities", "orchestrators", "triggers", "adapters"}
+CODE = {"domain", "activities", "orchestrators", "triggers", "adapters"}
+FOLDERS = CODE | {"presets"}
 
 
 def patterns(text: str) -> list[str]:
@@ -116,7 +117,7 @@ def test_the_package_has_the_same_functions(loaded: Loaded, deployed: Loaded) ->
 
 def test_the_package_imports_nothing_that_stays_behind(package: Path, deployed: Loaded) -> None:
     own = {name for name, file in deployed.modules.items() if file.is_relative_to(package)}
-    assert {name.partition(".")[0] for name in own} == {"function_app", *FOLDERS}
+    assert {name.partition(".")[0] for name in own} == {"function_app", *CODE}
     behind = {
         name
         for name, file in deployed.modules.items()
