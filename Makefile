@@ -11,11 +11,11 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test lint e2e bench lock clean
+.PHONY: help demo run test lint e2e systems bench lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  make %-6s %s\n' "$$name" "$$text"; done
+		printf '  make %-7s %s\n' "$$name" "$$text"; done
 
 demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stored row
 	@$(BIN)/python -m demo
@@ -34,6 +34,9 @@ lint: $(PACKAGES) ## Check style, format and types
 e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...
 	@[ -n "$(BASE_URL)" ] || { echo "Say which host to test: make e2e BASE_URL=http://..."; exit 1; }
 	$(BIN)/python -m pytest tests/e2e --base-url "$(BASE_URL)"
+
+systems: $(PACKAGES) $(AZURITE) ## Install real job systems and watch jobs of theirs: make systems [NAMES="ray slurm"]
+	$(BIN)/python -m tests.systems $(NAMES)
 
 bench: $(PACKAGES) $(AZURITE) ## Measure what a poll costs, and how many monitors are held
 	$(BIN)/python -m tests.bench
