@@ -1,4 +1,4 @@
-"""`python -m devhost`: run the function app of a folder on this machine."""
+"""`python -m devhost`: run the function app of a folder, locally."""
 
 import argparse
 import asyncio
