@@ -8,10 +8,13 @@ from orchestrators import job_monitoring, periodic_cleanup
 from triggers import (
     get_monitor,
     health,
+    list_monitors,
     notify_monitor,
+    restart_monitor,
     start_cleanup,
     start_monitor,
     stop_monitor,
+    watchdog,
 )
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -19,9 +22,12 @@ app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 for part in (
     start_monitor,
     get_monitor,
+    list_monitors,
     notify_monitor,
     stop_monitor,
+    restart_monitor,
     start_cleanup,
+    watchdog,
     health,
     job_monitoring,
     periodic_cleanup,

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import azure.durable_functions as df
@@ -14,6 +16,8 @@ from domain.cleanup import TIME_BUDGET, CleanupProgress, windows
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
+
+_AT_ONCE, _BATCH = 8, 200  # rows that are removed side by side, and between looks at the clock
 
 # Named one by one: a purge that names none deletes running instances too.
 _ENDED = [
@@ -75,9 +79,10 @@ async def clean(
 
 def _remove_rows(tools: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
     """How many monitors were removed, and whether the deadline left some."""
-    removed = 0
-    for row in tools.monitors.ended_before(cutoff):
-        if tools.now() >= deadline:
-            return removed, True
-        removed += tools.monitors.delete(row)
+    removed, rows = 0, tools.monitors.ended_before(cutoff)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while batch := list(islice(rows, _BATCH)):
+            if tools.now() >= deadline:
+                return removed, True
+            removed += sum(pool.map(tools.monitors.delete, batch))
     return removed, False

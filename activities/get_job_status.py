@@ -5,11 +5,12 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from adapters.event_log import tell
 from adapters.services import services
 from domain import names
-from domain.decide import observe
+from domain.decide import decide
 from domain.errors import JobMonitorError, StoreUnavailable
-from domain.monitor import Watch
+from domain.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
 
 bp = df.Blueprint()
@@ -38,16 +39,29 @@ def poll_job(watch: Watch) -> Poll:
         tools = services()
         now = tools.now()
         poll = tools.jobs.poll(tools.sources.get(watch.source), watch.job_id, now)
-        seen = observe(watch, poll, now)
+        # The orchestrator decides alike, but for hints; the row tells when to expect a poll.
+        seen = decide(watch, poll, now).model_copy(update={"verdict": None})
     except JobMonitorError as error:
         # The source was removed from the configuration, or the configuration is broken.
         # Neither says anything about the job: the watch goes on until it expires.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), recorded=False)
-    log.info("%s: %s (%s)", watch.monitor_id, poll.outcome, poll.raw_status or poll.detail)
     try:
         row = tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
         return poll.model_copy(update={"recorded": False})
+    if row:
+        _tell(watch, row)
     return poll.model_copy(update={"stop": row.stop if row else None})
+
+
+def _tell(before: Watch, row: MonitorRow) -> None:
+    """Log what changed with this poll."""
+    if row.raw_status != before.logged_status:
+        tell("changed", row, before=before.logged_status, now=row.raw_status)
+    if row.blind != before.blind:
+        level = logging.WARNING if row.blind else logging.INFO
+        tell("blind" if row.blind else "sighted", row, level=level, detail=row.detail)
+    if row.outcome is Outcome.UNRECOGNISED:
+        tell("unrecognised", row, level=logging.WARNING, now=row.raw_status)

@@ -4,6 +4,7 @@ import logging
 
 import azure.durable_functions as df
 
+from adapters.event_log import tell
 from adapters.services import services
 from domain import names
 from domain.errors import JobMonitorError
@@ -30,5 +31,5 @@ def record_final_status(watch: object) -> bool:
     except JobMonitorError as error:
         log.warning("%s: final status %s not stored: %s", row.id, row.state, error)
         return False
-    log.info("%s: ended %s: %s", row.id, row.state, row.reason)
+    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls)
     return True

@@ -4,6 +4,7 @@ The client tells an unknown instance by a falsy status, and a start that lost a 
 `Exception`. Here the first is `None`, and the second is looked up.
 """
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from domain.monitor import MonitorRow, State, Verdict
 
 log = logging.getLogger(__name__)
 
+_PATIENCE, _LOOK_AGAIN = 5.0, 0.05  # seconds
 _ENDED = {"Completed", "Failed", "Terminated", "Canceled"}
 
 
@@ -96,9 +98,34 @@ async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow)
             caller starts it.
     """
     instance = await find(client, row.id)
-    if instance and not instance.ended:
+    patience = _PATIENCE
+    while instance and not instance.ended and instance.run != row.run and patience > 0:
+        # The run before has stored its end, which let this one begin, and is about to complete.
+        await asyncio.sleep(_LOOK_AGAIN)
+        patience -= _LOOK_AGAIN
+        instance = await find(client, row.id)
+    if instance and not instance.ended and instance.run == row.run:
         return
     await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+
+
+async def remove(client: df.DurableOrchestrationClient, instance_id: str) -> None:
+    """Terminate an instance, wait for its end, and purge it; one that is not there is fine.
+
+    Raises:
+        StoreUnavailable: It did not end in time. The watchdog goes on from here.
+    """
+    patience = _PATIENCE
+    instance = await find(client, instance_id)
+    if instance and not instance.ended:
+        await client.terminate(instance_id, "Removed to free a stuck monitor.")
+    while (instance := await find(client, instance_id)) and not instance.ended:
+        if patience <= 0:
+            raise StoreUnavailable("the task hub did not end the stuck instance")
+        await asyncio.sleep(_LOOK_AGAIN)
+        patience -= _LOOK_AGAIN
+    if instance:
+        await client.purge_instance_history(instance_id)
 
 
 async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:

@@ -1,54 +1,51 @@
-"""The monitors in Table storage: table `Monitors`, one partition for each monitor.
+"""The monitors in Table storage: table `Monitors`.
 
-- Row key `monitor`: the monitor itself.
-- Row keys `log-RUN-POLL-N-EVENT`: its log, in the order of the keys.
+A partition for each monitor, named by its id, holds the truth:
 
-Azure may run an activity twice, and an old poll may come late. So every write is either an
-upsert on a key that follows from what is written, or holds only for the row's ETag and run;
-the row and its log line go in one transaction of the partition.
+- row key `monitor`: the monitor itself;
+- row keys `log-RUN-POLL-N-EVENT`: its log, in the order of the keys.
+
+Three partitions help to find monitors without reading them all:
+
+- `~live`, by id: those that are watched; written before the monitor, removed after its end;
+- `~list`, newest first: what the list shows and filters by;
+- `~ended`, by time of the end: what the cleanup removes.
+
+`~watchdog` holds how far the watchdog came.
+
+Azure may run an activity twice, and an old poll may come late. So a write of a monitor holds only
+for its ETag and run, together with its log line in one transaction of the partition; every other
+write is an upsert or a delete on a key that follows from the monitor. What was cut off between
+them, the next attempt or the watchdog completes.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple
 
-from azure.core import MatchConditions
-from azure.core.credentials import TokenCredential
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceNotFoundError,
+from adapters.table import (
+    BATCH,
+    Entity,
+    Table,
+    delete_unchanged,
+    update_unchanged,
 )
-from azure.data.tables import (
-    TableClient,
-    TableServiceClient,
-    TableTransactionError,
-    UpdateMode,
-)
-
 from domain.errors import StoreUnavailable
 from domain.monitor import LogLine, MonitorRow, Watch, row_of
 from domain.outcome import StopRequest
 
 TABLE = "Monitors"
 _ROW_KEY = "monitor"
-_BATCH = 100  # operations a transaction may hold
+_LIVE, _LIST, _ENDED = "~live", "~list", "~ended"  # no monitor id begins with a tilde
+_WATCHDOG = "~watchdog"
 _ATTEMPTS = 10
-_EVENTS = ("started", "status", "ended")  # in the order in which one poll can bring them
-_MISMATCH = 412
-# Short enough for an HTTP answer; who can wait longer, asks again.
-_TIMEOUTS: Mapping[str, Any] = {
-    "connection_timeout": 3,
-    "read_timeout": 10,
-    "retry_total": 2,
-    "retry_backoff_factor": 0.2,
-}
+_EVENTS = ("started", "resumed", "status", "ended")  # in the order in which one poll can bring them
+_END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 
-Operation = tuple[Any, ...]
+Change = Callable[[MonitorRow], MonitorRow | None]
 
 
 class Stored(NamedTuple):
@@ -61,32 +58,19 @@ class Stored(NamedTuple):
 class MonitorTable:
     """The store of monitors. Every method raises `StoreUnavailable` if the store fails."""
 
-    def __init__(self, table: TableClient, create: Callable[[], object]) -> None:
-        """Use a table; `create` makes it if it is not there."""
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._create = create
 
     @classmethod
-    def connect(
-        cls,
-        *,
-        connection: str | None = None,
-        endpoint: str | None = None,
-        credential: TokenCredential | None = None,
-    ) -> "MonitorTable":
-        """A store at a connection string, or at an endpoint with a credential; asks nothing."""
-        if connection:
-            service = TableServiceClient.from_connection_string(connection, **_TIMEOUTS)
-        else:
-            service = TableServiceClient(str(endpoint), credential=credential, **_TIMEOUTS)
-        return cls(
-            service.get_table_client(TABLE), lambda: service.create_table_if_not_exists(TABLE)
-        )
+    def connect(cls, **where: Any) -> "MonitorTable":
+        """The store in a storage account; see `Table.connect`."""
+        return cls(Table.connect(TABLE, **where))
 
     def ping(self) -> None:
         """Make sure that the store answers and the table is there."""
-        with _store_errors():
-            self._create()
+        self._table.ping()
+
+    # -- the life of a monitor ------------------------------------------------------------
 
     def claim(self, row: MonitorRow) -> bool:
         """Insert a new monitor with its first log line; only one caller can.
@@ -94,16 +78,11 @@ class MonitorTable:
         Returns:
             Whether this caller did. If not, the monitor exists.
         """
+        self._table.upsert(_live_entity(row))
         started = _log_entity(row.id, _started(row))
-        with _store_errors():
-            try:
-                self._transact(
-                    [("create", _row_entity(row)), ("upsert", started)], create_table=True
-                )
-            except (ResourceExistsError, TableTransactionError) as error:
-                if _conflicts(error):
-                    return False
-                raise
+        if not self._table.commit([("create", _row_entity(row)), ("upsert", started)]):
+            return False
+        self._table.upsert(_list_entity(row))
         return True
 
     def claim_again(self, ended: MonitorRow, row: MonitorRow) -> bool:
@@ -112,30 +91,13 @@ class MonitorTable:
         Returns:
             Whether this caller did. If not, the row is no longer that of `ended`.
         """
+        self._table.upsert(_live_entity(row))
         lines = [_log_entity(row.id, _ended(ended)), _log_entity(row.id, _started(row))]
-
-        def replace(current: MonitorRow) -> MonitorRow | None:
-            return row if current.run == ended.run else None
-
-        return self._change(row.id, replace, lines) is not None
-
-    def get(self, monitor_id: str) -> MonitorRow | None:
-        """The row of a monitor, or None."""
-        found = self._find(monitor_id)
-        return _row(found) if found else None
-
-    def read(self, monitor_id: str) -> Stored | None:
-        """A monitor with its log, or None."""
-        with _store_errors():
-            try:
-                entities = list(
-                    self._table.query_entities("PartitionKey eq @id", parameters={"id": monitor_id})
-                )
-            except ResourceNotFoundError:  # the table is not there yet
-                return None
-        rows = [_row(e) for e in entities if e["RowKey"] == _ROW_KEY]
-        log = [_log_line(e) for e in entities if e["RowKey"] != _ROW_KEY]
-        return Stored(rows[0], log) if rows else None
+        if not self._change(row.id, lambda now: row if now.run == ended.run else None, lines):
+            return False
+        self._table.upsert(_list_entity(row))
+        self._forget(ended)
+        return True
 
     def heartbeat(self, watch: Watch, previous_status: str | None) -> MonitorRow | None:
         """Write what a poll saw, and a log line if the raw status changed.
@@ -170,12 +132,34 @@ class MonitorTable:
         Returns:
             Whether it was written. If not, that run has ended.
         """
+        return self._change_live(monitor_id, run, {"stop": stop})
 
-        def wish(current: MonitorRow) -> MonitorRow | None:
-            live = current.run == run and not current.state.final
-            return current.model_copy(update={"stop": stop}) if live else None
+    def flag_stale(self, row: MonitorRow) -> bool:
+        """Note that a live watch is silent; its next heartbeat takes the flag away."""
+        return self._change_live(row.id, row.run, {"stale": True})
 
-        return self._change(monitor_id, wish, []) is not None
+    def begin_again(self, row: MonitorRow, at: datetime) -> MonitorRow | None:
+        """Go on with a live watch as the next run, so that nothing of this one counts any more.
+
+        Returns:
+            The new row, or None if that run has ended.
+        """
+        again = row.model_copy(update={"run": row.run + 1, "stale": False})
+        line = LogLine(at=at, run=again.run, poll=row.polls, event="resumed", to=again.state)
+
+        def go_on(current: MonitorRow) -> MonitorRow | None:
+            live = current.run == row.run and not current.state.final
+            return again if live else None
+
+        begun = self._change(row.id, go_on, [_log_entity(row.id, line)])
+        if begun:
+            self.settle(begun)
+        return begun
+
+    def note_resumed(self, row: MonitorRow, at: datetime) -> None:
+        """Add a log line: the watch was started again."""
+        line = LogLine(at=at, run=row.run, poll=row.polls, event="resumed", to=row.state)
+        self._table.upsert(_log_entity(row.id, line))
 
     def finish(self, row: MonitorRow) -> None:
         """Write the end of a run, unless it has one already or a later run began."""
@@ -184,22 +168,22 @@ class MonitorTable:
         def end(current: MonitorRow) -> MonitorRow | None:
             return row if current.run == row.run and not current.state.final else None
 
-        with _store_errors():
-            if not self._change(row.id, end, [line]) and not self.get(row.id):
-                # Somebody deleted the row. The caller was promised an end, so it comes.
-                self._transact([("upsert", _row_entity(row)), ("upsert", line)], create_table=True)
+        written = self._change(row.id, end, [line])
+        current = written or self.get(row.id)
+        if current is None:
+            # Somebody deleted the row. The caller was promised an end, so it comes.
+            self._table.commit([("upsert", _row_entity(row)), ("upsert", line)])
+            current = row
+        self.settle(current)
 
-    def ended_before(self, cutoff: datetime) -> Iterator[MonitorRow]:
-        """Final rows that ended before `cutoff`, page by page, in no order."""
-        with _store_errors():
-            try:
-                for entity in self._table.query_entities(
-                    "RowKey eq @key and endedAt lt @cutoff",
-                    parameters={"key": _ROW_KEY, "cutoff": cutoff},
-                ):
-                    yield _row(entity)
-            except ResourceNotFoundError:
-                return
+    def settle(self, row: MonitorRow) -> None:
+        """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
+        self._table.upsert(_list_entity(row))
+        if row.ended_at:
+            self._table.upsert(_ended_entity(row))
+            self._table.delete(_LIVE, row.id)
+        else:
+            self._table.upsert(_live_entity(row))
 
     def delete(self, row: MonitorRow) -> bool:
         """Remove an ended monitor and its log, unless a new run began.
@@ -207,108 +191,140 @@ class MonitorTable:
         Returns:
             Whether it was removed.
         """
-        with _store_errors():
-            entity = self._find(row.id)
-            if entity is None or _row(entity).run != row.run or not _row(entity).state.final:
-                return False
-            lines = [
-                {"PartitionKey": e["PartitionKey"], "RowKey": e["RowKey"]}
-                for e in self._table.query_entities(
-                    "PartitionKey eq @id and RowKey ne @key",
-                    parameters={"id": row.id, "key": _ROW_KEY},
-                    select=["PartitionKey", "RowKey"],
-                )
-            ]
-            # The row goes last, and only if it is still the one that was read.
-            while len(lines) >= _BATCH:
-                batch, lines = lines[:_BATCH], lines[_BATCH:]
-                self._transact([("delete", line) for line in batch])
-            try:
-                self._transact(
-                    [*(("delete", line) for line in lines), _if_unchanged("delete", entity)]
-                )
-            except TableTransactionError as error:
-                if _conflicts(error):
-                    return False
-                raise
+        entity = self._table.find(row.id, _ROW_KEY)
+        if entity is None:
+            self._forget(row)
+            return False
+        current = _row(entity)
+        if current.run != row.run or not current.state.final:
+            self._table.delete(_ENDED, _ended_key(row))
+            return False
+        lines = [
+            ("delete", dict(line))
+            for line in self._table.query(
+                "PartitionKey eq @id and RowKey ne @key",
+                {"id": row.id, "key": _ROW_KEY},
+                select=["PartitionKey", "RowKey"],
+            )
+        ]
+        # The row goes last, and only if it is still the one that was read.
+        while len(lines) >= BATCH:
+            self._table.commit(lines[:BATCH])
+            lines = lines[BATCH:]
+        if not self._table.commit([*lines, delete_unchanged(entity)]):
+            return False
+        self._forget(current)
         return True
+
+    # -- looking up -----------------------------------------------------------------------
+
+    def get(self, monitor_id: str) -> MonitorRow | None:
+        """The row of a monitor, or None."""
+        found = self._table.find(monitor_id, _ROW_KEY)
+        return _row(found) if found else None
+
+    def read(self, monitor_id: str) -> Stored | None:
+        """A monitor with its log, or None."""
+        row, log = None, []
+        for entity in self._table.query("PartitionKey eq @id", {"id": monitor_id}):
+            if entity["RowKey"] == _ROW_KEY:
+                row = _row(entity)
+            elif entity["RowKey"].startswith("log-"):
+                log.append(_log_line(entity))
+        return Stored(row, log) if row else None
+
+    def live(self, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Ids of the monitors that may be live, and since when; in order, those after `after`."""
+        for entity in self._table.query(
+            "PartitionKey eq @live and RowKey gt @after", {"live": _LIVE, "after": after}
+        ):
+            yield entity["RowKey"], entity["startedAt"]
+
+    def drop_live(self, monitor_id: str) -> None:
+        """Forget a monitor that was never claimed."""
+        self._table.delete(_LIVE, monitor_id)
+
+    def remember_watchdog(self, after: str) -> None:
+        """Note the id that the watchdog came to; empty when it came to the end."""
+        keys = {"PartitionKey": _WATCHDOG, "RowKey": _WATCHDOG}
+        self._table.upsert({**keys, "after": after})
+
+    def recall_watchdog(self) -> str:
+        """Where the watchdog is to go on."""
+        found = self._table.find(_WATCHDOG, _WATCHDOG)
+        return str(found["after"]) if found else ""
+
+    def page(
+        self, size: int, after: str = "", **equal: str | None
+    ) -> tuple[list[MonitorRow], str | None]:
+        """Monitors, newest first.
+
+        Args:
+            size: How many at the most.
+            after: Where the page before ended: what it returned.
+            **equal: Filters by `state`, `source`, `jobId`; None is none.
+
+        Returns:
+            The rows, and where to go on; None at the end.
+        """
+        where = "PartitionKey eq @list and RowKey gt @after"
+        filters = {name: value for name, value in equal.items() if value is not None}
+        where += "".join(f" and {name} eq @{name}" for name in filters)
+        values = {"list": _LIST, "after": after, **filters}
+        found = list(islice(self._table.query(where, values), size + 1))
+        rows = [self._listed(entity, filters) for entity in found[:size]]
+        more = found[size - 1]["RowKey"] if len(found) > size else None
+        return [row for row in rows if row], more
+
+    def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
+        """The monitor of a list entry as it is now; None if the entry is behind the times."""
+        row = self.get(entity["monitorId"])
+        if row is None or row.run != entity["run"]:
+            return None
+        return row if filters.get("state", row.state) == row.state else None
+
+    def ended_before(self, cutoff: datetime) -> Iterator[MonitorRow]:
+        """Final rows that ended before `cutoff`, oldest first."""
+        for entity in self._table.query(
+            "PartitionKey eq @ended and RowKey lt @cutoff",
+            {"ended": _ENDED, "cutoff": _stamp(cutoff)},
+        ):
+            yield _row({**entity, "PartitionKey": entity["monitorId"]})
 
     # -- internals ------------------------------------------------------------------------
 
-    def _find(self, monitor_id: str) -> Mapping[str, Any] | None:
-        with _store_errors():
-            try:
-                return self._table.get_entity(monitor_id, _ROW_KEY)
-            except ResourceNotFoundError:
-                return None
-
     def _change(
-        self,
-        monitor_id: str,
-        change: Callable[[MonitorRow], MonitorRow | None],
-        lines: Sequence[Mapping[str, Any]],
+        self, monitor_id: str, change: Change, lines: Sequence[Entity] = ()
     ) -> MonitorRow | None:
         """Replace the row by what `change` makes of it, with log lines; None changes nothing.
 
         Returns:
             The new row, or None if nothing was changed.
         """
-        with _store_errors():
-            for _ in range(_ATTEMPTS):
-                entity = self._find(monitor_id)
-                new = change(_row(entity)) if entity else None
-                if entity is None or new is None:
-                    return None
-                update = _if_unchanged("update", entity, _row_entity(new))
-                try:
-                    if lines:
-                        self._transact([update, *(("upsert", line) for line in lines)])
-                    else:  # most polls; a transaction costs the client four times as much
-                        self._table.update_entity(update[1], **update[2])
-                except HttpResponseError as error:
-                    if not _conflicts(error):
-                        raise
-                else:
-                    return new
+        for _ in range(_ATTEMPTS):
+            entity = self._table.find(monitor_id, _ROW_KEY)
+            new = change(_row(entity)) if entity else None
+            if new is None:
+                return None
+            update = update_unchanged(entity, _row_entity(new))
+            if self._table.commit([update, *(("upsert", line) for line in lines)]):
+                return new
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
-    def _transact(self, operations: Sequence[Operation], *, create_table: bool = False) -> None:
-        try:
-            self._table.submit_transaction(operations)
-        except (ResourceNotFoundError, TableTransactionError) as error:
-            if not create_table or not _is_status(error, 404):
-                raise
-            self._create()
-            self._table.submit_transaction(operations)
+    def _change_live(self, monitor_id: str, run: int, update: Mapping[str, object]) -> bool:
+        def change(current: MonitorRow) -> MonitorRow | None:
+            live = current.run == run and not current.state.final
+            return current.model_copy(update=update) if live else None
+
+        return self._change(monitor_id, change) is not None
+
+    def _forget(self, row: MonitorRow) -> None:
+        """Remove what helped to find a run that is no more."""
+        self._table.delete(_LIST, _list_key(row))
+        self._table.delete(_ENDED, _ended_key(row))
 
 
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    """Turn the client's errors into ours, without what they quote of the request."""
-    try:
-        yield
-    except HttpResponseError as error:
-        code = getattr(error, "error_code", None) or error.reason or "no reason given"
-        raise StoreUnavailable(f"Table storage refused: {error.status_code} {code}") from error
-    except AzureError as error:
-        raise StoreUnavailable(f"Table storage can't be reached: {type(error).__name__}") from error
-
-
-def _is_status(error: AzureError, *statuses: int) -> bool:
-    return getattr(error, "status_code", None) in statuses
-
-
-def _conflicts(error: AzureError) -> bool:
-    """Whether somebody else was first: the row exists, changed, or is gone."""
-    return _is_status(error, 404, 409, _MISMATCH)
-
-
-def _if_unchanged(operation: str, entity: Any, new: Mapping[str, Any] | None = None) -> Operation:
-    """An operation on an entity that was read, void if somebody wrote to it since."""
-    condition = {"etag": entity.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-    if new is None:
-        return operation, entity, condition
-    return operation, new, {**condition, "mode": UpdateMode.REPLACE}
+# -- entities: what stands in the table -----------------------------------------------------
 
 
 def _row_entity(row: MonitorRow) -> dict[str, Any]:
@@ -324,12 +340,46 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def _row(entity: Mapping[str, Any]) -> MonitorRow:
+def _row(entity: Entity) -> MonitorRow:
     known = {field.alias for field in MonitorRow.model_fields.values()}
     values = {k: v for k, v in entity.items() if k in known}
     if "stop" in values:
         values["stop"] = json.loads(values["stop"])
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
+
+
+def _live_entity(row: MonitorRow) -> dict[str, Any]:
+    return {"PartitionKey": _LIVE, "RowKey": row.id, "startedAt": row.started_at}
+
+
+def _list_entity(row: MonitorRow) -> dict[str, Any]:
+    return {
+        "PartitionKey": _LIST,
+        "RowKey": _list_key(row),
+        "monitorId": row.id,
+        "run": row.run,
+        "state": str(row.state),
+        "source": row.source,
+        "jobId": row.job_id,
+    }
+
+
+def _list_key(row: MonitorRow) -> str:
+    micros = int(row.started_at.timestamp() * 1_000_000)
+    return f"{_END_OF_TIME - micros:016}-{row.id}"
+
+
+def _ended_entity(row: MonitorRow) -> dict[str, Any]:
+    keys = {"PartitionKey": _ENDED, "RowKey": _ended_key(row), "monitorId": row.id}
+    return _row_entity(row) | keys
+
+
+def _ended_key(row: MonitorRow) -> str:
+    return f"{_stamp(row.ended_at or row.started_at)}-{row.id}"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
 
 
 def _log_entity(monitor_id: str, line: LogLine) -> dict[str, Any]:
@@ -338,7 +388,7 @@ def _log_entity(monitor_id: str, line: LogLine) -> dict[str, Any]:
     return {"PartitionKey": monitor_id, "RowKey": key, **values}
 
 
-def _log_line(entity: Mapping[str, Any]) -> LogLine:
+def _log_line(entity: Entity) -> LogLine:
     known = {field.alias for field in LogLine.model_fields.values()}
     return LogLine.model_validate({k: v for k, v in entity.items() if k in known})
 

@@ -160,9 +160,15 @@ class VirtualHost:
         self._thread.join()
         self._loop.close()
 
-    def restart(self) -> None:
-        """Stop, in order if the host did not crash, and start again on the same state file."""
+    def restart(self, *, lose_state: bool = False) -> None:
+        """Stop, in order if the host did not crash, and start again on the same state file.
+
+        With `lose_state` the task hub is gone, as if its storage had been deleted.
+        """
         self._run(self._server.stop())
+        if lose_state:
+            for file in self._state.parent.glob(f"{self._state.name}*"):
+                file.unlink()
         self._boot()
 
     def crash_at(self, point: Point, matching: Callable[[str], bool] = lambda _id: True) -> None:
@@ -239,6 +245,14 @@ class VirtualHost:
     def terminate(self, id_: str, reason: str = "") -> None:
         """Terminate an instance, as the management API does."""
         self._engine.send(id_, EventType.EXECUTION_TERMINATED, Input=reason)
+
+    def suspend(self, id_: str) -> None:
+        """Suspend an instance, as the management API does."""
+        self._engine.send(id_, EventType.EXECUTION_SUSPENDED, Reason=None)
+
+    def resume(self, id_: str) -> None:
+        """Resume an instance, as the management API does."""
+        self._engine.send(id_, EventType.EXECUTION_RESUMED, Reason=None)
 
     def status(self, id_: str) -> dict[str, Any]:
         """The status payload of an instance, with its history; KeyError if there is none."""

@@ -47,6 +47,7 @@ async def run(app: App, function: FunctionInfo, clock: Clock) -> None:
     """Call a timer function whenever it is due, until cancelled; one call at a time."""
     schedule = schedule_of(function)
     if function.trigger.run_on_startup:
+        await clock.sleep(clock.now())  # a virtual clock then knows that this is under way
         await _fire(app, function)
     while True:
         now = clock.now()

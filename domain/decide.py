@@ -17,6 +17,7 @@ from domain.monitor import State, Verdict, Watch
 from domain.outcome import CancelResult, Outcome, Poll, StopRequest
 
 NOT_FOUND_LIMIT = 3
+BLIND_AFTER = 3
 MAX_BACKOFF = timedelta(minutes=15)
 CANCEL_ATTEMPTS = 5
 HINT_GAP = timedelta(seconds=1)
@@ -39,14 +40,16 @@ def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
     }
     if poll.recorded and poll.raw_status is not None:
         seen["logged_status"] = poll.raw_status
+    failures = watch.failures + 1 if poll.outcome in _BLIND else 0
     return watch.model_copy(
         update={
             **seen,
             "outcome": poll.outcome,
             "detail": poll.detail,
+            "blind": failures >= BLIND_AFTER or poll.outcome is Outcome.UNAUTHORIZED,
             "polls": watch.polls + 1,
             "last_poll_at": at,
-            "failures": watch.failures + 1 if poll.outcome in _BLIND else 0,
+            "failures": failures,
             "not_found": watch.not_found + 1 if poll.outcome is Outcome.NOT_FOUND else 0,
         }
     )

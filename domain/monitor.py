@@ -75,6 +75,8 @@ class Watch(WireModel):
         message: The source's text about the job, when last seen.
         outcome: What the last poll saw.
         detail: Why the last poll could not see the job.
+        blind: Whether the watch can't see the job: refused for its credentials, or three
+            failures in a row.
         logged_status: The raw status in the newest line of the status log.
         verdict: The end, once decided; the generations after that only carry it out.
         cancel_job: Whether the source is to cancel the job before the verdict is stored.
@@ -103,6 +105,7 @@ class Watch(WireModel):
     message: str | None = None
     outcome: Outcome | None = None
     detail: str | None = None
+    blind: bool = False
     logged_status: str | None = None
     verdict: Verdict | None = None
     cancel_job: bool = False
@@ -126,6 +129,7 @@ class Watch(WireModel):
             "message": self.message,
             "polls": self.polls,
             "failures": self.failures,
+            "blind": self.blind,
             "cancelResult": self.cancel_result,
             "storeAttempts": self.store_attempts,
         }
@@ -136,6 +140,7 @@ class MonitorRow(WireModel):
 
     Attributes:
         state: Where the watch stands.
+        stale: Whether the watch is silent though it should have polled; the watchdog tells.
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
@@ -155,9 +160,12 @@ class MonitorRow(WireModel):
     message: str | None = None
     outcome: Outcome | None = None
     detail: str | None = None
+    blind: bool = False
     polls: int = 0
     failures: int = 0
     last_poll_at: AwareDatetime | None = None
+    next_poll_at: AwareDatetime | None = None
+    stale: bool = False
     on_expiry: OnExpiry = "leave"
     stop: StopRequest | None = None
     cancel_result: str | None = None
@@ -166,7 +174,7 @@ class MonitorRow(WireModel):
 
     def first_watch(self) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run."""
-        shared = self.model_dump(include=set(_SHARED))
+        shared = self.model_dump(include=set(_SHARED) - {"next_poll_at"})
         return Watch(
             **shared,
             monitor_id=self.id,
@@ -196,7 +204,8 @@ class LogLine(WireModel):
         at: When it was seen.
         run: In which run.
         poll: In which poll; 0 for the start.
-        event: `started`, `status` (the raw status changed) or `ended`.
+        event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
+            changed) or `ended`.
         from_: What it was before: a raw status, or None.
         to: What it is now: a raw status, or a state.
         reason: Why, for an end.

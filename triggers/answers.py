@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ParamSpec
 
+import azure.durable_functions as df
 import azure.functions as func
 
 from domain.errors import (
@@ -16,6 +17,7 @@ from domain.errors import (
     SourceRefused,
     StoreUnavailable,
 )
+from domain.monitor import MonitorRow
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]
@@ -58,6 +60,18 @@ def problem(
         headers=headers,
         mimetype="application/problem+json",
     )
+
+
+def check_status(
+    req: func.HttpRequest,
+    client: df.DurableOrchestrationClient,
+    row: MonitorRow,
+    status: HTTPStatus,
+) -> func.HttpResponse:
+    """The SDK's check-status answer, with the monitor's row in it."""
+    answer = client.create_check_status_response(req, row.id)
+    body = json.loads(answer.get_body()) | {"monitor": row.to_wire()}
+    return json_answer(status, body, answer.headers)
 
 
 def no_such_monitor() -> func.HttpResponse:

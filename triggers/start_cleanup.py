@@ -1,4 +1,4 @@
-"""`POST /api/cleanup`, and the timer that keeps the cleanup running."""
+"""`POST /api/cleanup`: start the cleanup, or find it running."""
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -20,14 +20,3 @@ async def start_cleanup(
     """Answer 202 with the check-status URLs of the one cleanup, new or running."""
     await hub.ensure_cleanup(client)
     return client.create_check_status_response(req, names.CLEANUP_INSTANCE)
-
-
-@bp.function_name("KeepCleanupRunning")
-@bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
-@bp.durable_client_input(client_name="client")
-async def keep_cleanup_running(
-    timer: func.TimerRequest,  # noqa: ARG001 - the trigger passes it
-    client: df.DurableOrchestrationClient,
-) -> None:
-    """Start the cleanup if it is not running: an eternal orchestration may die unseen."""
-    await hub.ensure_cleanup(client)

@@ -10,18 +10,18 @@
 """
 
 import asyncio
-import json
 from http import HTTPStatus
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
+from adapters.event_log import tell
 from adapters.services import Services, services
 from domain.errors import Fault, StoreUnavailable
 from domain.monitor import MonitorRow, State
 from domain.start import Start, parse_start
-from triggers.answers import answers_problems, json_answer, problem
+from triggers.answers import answers_problems, check_status, problem
 
 bp = df.Blueprint()
 
@@ -66,12 +66,14 @@ async def _watch(
     job_id: str,
 ) -> func.HttpResponse:
     row, is_new = await _claim(client, tools, start, job_id)
+    if is_new:
+        tell("started", row, expire_time=row.expire_time)
     if row.state is State.MONITORING:
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
         await hub.ensure_watched(client, row)
-    return _check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
+    return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
 
 
 async def _claim(
@@ -101,15 +103,3 @@ def _different(row: MonitorRow, differences: list[Fault]) -> func.HttpResponse:
         differences,
         monitor=row.to_wire(),
     )
-
-
-def _check_status(
-    req: func.HttpRequest,
-    client: df.DurableOrchestrationClient,
-    row: MonitorRow,
-    status: HTTPStatus,
-) -> func.HttpResponse:
-    """The SDK's check-status answer, with the monitor's row in it."""
-    answer = client.create_check_status_response(req, row.id)
-    body = json.loads(answer.get_body()) | {"monitor": row.to_wire()}
-    return json_answer(status, body, answer.headers)

@@ -224,6 +224,86 @@ def test_only_ended_monitors_past_the_cutoff_are_for_removal(
     assert row.id in {each.id for each in table.ended_before(just_after)}
 
 
+def listed(table: MonitorTable, **equal: str | None) -> list[str]:
+    """Ids on all pages of the list, two at a time."""
+    ids: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        rows, after = table.page(2, after, **equal)
+        ids += [each.id for each in rows]
+    return ids
+
+
+def test_the_list_is_newest_first_and_paged(table: MonitorTable, row: MonitorRow) -> None:
+    """The source is one of its own, for other tests write to the same table."""
+    rows = []
+    for number in range(5):
+        started_at = NOW + timedelta(seconds=number)
+        job_id = f"{row.job_id}-{number}"
+        update = {"id": f"lister.{job_id}", "source": row.job_id, "job_id": job_id}
+        rows.append(row.model_copy(update={**update, "started_at": started_at}))
+        table.claim(rows[-1])
+    newest_first = [each.id for each in reversed(rows)]
+    assert listed(table, source=row.job_id) == newest_first
+    assert listed(table, source=row.job_id, jobId=rows[3].job_id) == [rows[3].id]
+    table.finish(finished(rows[1].first_watch()))
+    assert listed(table, source=row.job_id, state="Succeeded") == [rows[1].id]
+    live = [each for each in newest_first if each != rows[1].id]
+    assert listed(table, source=row.job_id, state="Monitoring") == live
+    assert listed(table, source="nope") == []
+
+
+def test_a_monitor_is_listed_once_whatever_its_runs(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    expired = finished(row.first_watch(), State.EXPIRED)
+    table.finish(expired)
+    again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
+    table.claim_again(expired, again)
+    assert listed(table, jobId=row.job_id) == [row.id]
+    assert listed(table, jobId=row.job_id, state="Expired") == []
+    assert expired.id not in {each.id for each in table.ended_before(NOW + timedelta(days=9))}
+    end = finished(again.first_watch())
+    table.finish(end)
+    assert table.delete(end)
+    assert listed(table, jobId=row.job_id) == []
+
+
+def test_only_what_may_be_live_is_for_the_watchdog(table: MonitorTable, row: MonitorRow) -> None:
+    """I4: what it goes through does not grow with the stored results."""
+    table.claim(row)
+    assert row.id in {each for each, _ in table.live()}
+    table.finish(finished(row.first_watch()))
+    assert row.id not in {each for each, _ in table.live()}
+
+
+def test_an_end_that_was_cut_off_is_completed_by_the_next_attempt(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """I2: the row was written, what helps to find it was not."""
+    table.claim(row)
+    end = finished(row.first_watch())
+    table.finish(end)
+    table.settle(row)  # as it was before
+    assert row.id in {each for each, _ in table.live()}
+    table.finish(end)
+    assert row.id not in {each for each, _ in table.live()}
+    assert end.id in {each.id for each in table.ended_before(NOW + timedelta(days=9))}
+
+
+def test_a_run_that_is_begun_again_outlives_the_one_before(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """I3: nothing that a stuck instance still writes counts."""
+    table.claim(row)
+    again = table.begin_again(row, NOW)
+    assert again is not None
+    assert again.run == 2
+    assert table.begin_again(row, NOW) is None
+    assert not table.heartbeat(seen(row.first_watch(), "late", 9), None)
+    table.finish(finished(row.first_watch()))
+    assert table.get(row.id) == again
+
+
 def test_a_decided_watch_is_stored_whole(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
     poll = Poll(outcome=Outcome.UNREACHABLE, detail="HTTP 500")

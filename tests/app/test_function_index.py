@@ -30,7 +30,7 @@ def http(method: str, route: str, *, level: str = "FUNCTION", client: bool = Tru
 
 def timer(schedule: str) -> Bindings:
     trigger = {"type": "timerTrigger", "direction": "IN", "name": "timer", "schedule": schedule}
-    return [trigger, CLIENT]
+    return [trigger | {"runOnStartup": True}, CLIENT]
 
 
 def orchestrator() -> Bindings:
@@ -46,11 +46,13 @@ def activity(argument: str, *, client: bool = False) -> Bindings:
 FUNCTIONS = {
     "StartMonitor": http("POST", "monitors"),
     "GetMonitor": http("GET", "monitors/{id}"),
+    "ListMonitors": http("GET", "monitors", client=False),
+    "RestartMonitor": http("POST", "monitors/{id}/restart"),
     "NotifyMonitor": http("POST", "monitors/{id}/notify"),
     "StopMonitor": http("POST", "monitors/{id}/stop"),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
-    "KeepCleanupRunning": timer("0 */5 * * * *"),
+    "Watchdog": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
     names.PERIODIC_CLEANUP: orchestrator(),
     names.GET_JOB_STATUS: activity("watch"),
@@ -130,6 +132,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
         "direction": {"const": "IN"},
         "name": _WORD,
         "schedule": {"type": "string", "pattern": _SCHEDULE},
+        "runOnStartup": {"type": "boolean"},
     },
     # Without `orchestration` or `activity` the function's own name is the wire name.
     "orchestrationTrigger": {"direction": {"const": "IN"}, "name": _WORD},

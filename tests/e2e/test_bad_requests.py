@@ -83,7 +83,27 @@ def test_a_faulty_stop_changes_nothing(api: Api, query: dict[str, str], field: s
     assert api.get(started["id"])["monitor"]["stop"] is None
 
 
-@pytest.mark.parametrize("action", ["stop", "notify"])
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"state": "Sleeping"}, "state"),
+        ({"top": "0"}, "top"),
+        ({"top": "201"}, "top"),
+        ({"top": "many"}, "top"),
+        ({"token": "~"}, "token"),
+        ({"token": "_w"}, "token"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_a_faulty_list_query_is_answered_with_400(
+    api: Api, query: dict[str, str], field: str
+) -> None:
+    answer = api.call("GET", "/api/monitors", params=query)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("action", ["stop", "notify", "restart"])
 def test_what_is_asked_of_an_unknown_monitor_is_answered_with_404(api: Api, action: str) -> None:
     assert api.call("POST", f"/api/monitors/demo.{new_job_id()}/{action}").status_code == 404
 

@@ -157,6 +157,35 @@ def test_a_watch_that_expires_cancels_the_job_if_asked(api: Api) -> None:
     assert api.ended(again["id"])["monitor"]["state"] == "Cancelled"
 
 
+def test_a_stuck_monitor_is_restarted_with_its_settings(api: Api) -> None:
+    started = api.start(job=job(1), pollIntervalSeconds=1)
+    suspend = started["suspendPostUri"].replace("{text}", "stuck")
+    assert api.call("POST", suspend).status_code == 202
+    api.wait(started["id"], lambda shown: shown["runtimeStatus"] == "Suspended")
+    answer = api.call("POST", f"/api/monitors/{started['id']}/restart")
+    assert answer.status_code == 202
+    monitor = answer.json()["monitor"]
+    assert monitor["run"] == 2
+    assert monitor["expireTime"] == started["monitor"]["expireTime"]
+    shown = api.ended(started["id"])
+    assert (shown["monitor"]["state"], shown["monitor"]["run"]) == ("Succeeded", 2)
+    assert api.call("POST", f"/api/monitors/{started['id']}/restart").status_code == 409
+
+
+def test_the_list_shows_monitors_newest_first_in_pages(api: Api) -> None:
+    job_id = new_job_id()
+    first, second = (api.start(jobId=f"{job_id}-{n}", pollIntervalSeconds=60) for n in (1, 2))
+    page = api.call("GET", "/api/monitors", params={"top": 1, "state": "Monitoring"}).json()
+    assert [m["id"] for m in page["monitors"]] == [second["id"]]
+    params = {"top": 1, "state": "Monitoring", "token": page["next"]}
+    page = api.call("GET", "/api/monitors", params=params).json()
+    assert [m["id"] for m in page["monitors"]] == [first["id"]]
+    filters = {"jobId": f"{job_id}-1", "source": "demo"}
+    page = api.call("GET", "/api/monitors", params=filters).json()
+    assert [m["id"] for m in page["monitors"]] == [first["id"]]
+    assert page["next"] is None
+
+
 def test_suspend_and_resume_do_no_harm(api: Api) -> None:
     started = api.start(job=job(1))
     for change, status in (("suspend", "Suspended"), ("resume", "Running")):

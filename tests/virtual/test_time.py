@@ -160,7 +160,7 @@ def test_a_host_that_dies_at_any_point_stores_the_end_once(
 
 
 def test_a_cleanup_that_was_ended_is_started_again(lab: Lab) -> None:
-    lab.host.advance(minutes=6)
+    lab.host.advance(minutes=1)
     assert lab.host.status("periodic-cleanup")["runtimeStatus"] == "Running"
     lab.host.terminate("periodic-cleanup", "an accident")
     lab.host.wait_for("periodic-cleanup", "Terminated")
@@ -169,7 +169,7 @@ def test_a_cleanup_that_was_ended_is_started_again(lab: Lab) -> None:
 
 
 def test_the_cleanup_sleeps_an_hour_from_its_end(lab: Lab) -> None:
-    lab.host.advance(minutes=5)  # when the timer trigger starts it
+    lab.host.advance(seconds=0)  # the watchdog starts it with the host
     for runs in (1, 2, 3):
         assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
         lab.host.advance(minutes=59, seconds=59)

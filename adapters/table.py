@@ -1,0 +1,152 @@
+"""One table of Table storage: errors in our words, writes that hold only if nothing changed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+
+from domain.errors import StoreUnavailable
+
+Entity = Mapping[str, Any]
+Operation = tuple[Any, ...]
+"""What `submit_transaction` takes: a verb, an entity, options."""
+
+BATCH = 100
+"""Operations that a transaction may hold."""
+
+_NOT_FOUND, _CONFLICT, _CHANGED = 404, 409, 412
+# Short enough for an HTTP answer; who can wait longer, asks again.
+_TIMEOUTS: Mapping[str, Any] = {
+    "connection_timeout": 3,
+    "read_timeout": 10,
+    "retry_total": 2,
+    "retry_backoff_factor": 0.2,
+}
+
+
+class Table:
+    """A table that is made when it is first written to. Every method raises `StoreUnavailable`."""
+
+    def __init__(self, client: TableClient, create: Callable[[], object]) -> None:
+        """Use a table; `create` makes it if it is not there."""
+        self._client = client
+        self._create = create
+
+    @classmethod
+    def connect(
+        cls,
+        name: str,
+        *,
+        connection: str | None = None,
+        endpoint: str | None = None,
+        credential: TokenCredential | None = None,
+    ) -> "Table":
+        """A table at a connection string, or at an endpoint with a credential; asks nothing.
+
+        Raises:
+            ValueError: The connection string is none.
+        """
+        if connection:
+            service = TableServiceClient.from_connection_string(connection, **_TIMEOUTS)
+        else:
+            service = TableServiceClient(str(endpoint), credential=credential, **_TIMEOUTS)
+        create = service.create_table_if_not_exists
+        return cls(service.get_table_client(name), lambda: create(name))
+
+    def ping(self) -> None:
+        """Make sure that the store answers and the table is there."""
+        with _errors():
+            self._create()
+
+    def find(self, partition: str, row: str) -> Any | None:
+        """The entity, with its ETag in `metadata`, or None."""
+        with _errors():
+            try:
+                return self._client.get_entity(partition, row)
+            except ResourceNotFoundError:
+                return None
+
+    def query(
+        self, where: str, values: Mapping[str, object], select: list[str] | None = None
+    ) -> Iterator[Entity]:
+        """Entities in the order of their keys; `@name` in `where` stands for a value."""
+        with _errors():
+            try:
+                parameters = dict(values)
+                yield from self._client.query_entities(where, parameters=parameters, select=select)
+            except ResourceNotFoundError:  # the table is not there yet
+                return
+
+    def upsert(self, entity: Entity) -> None:
+        """Write an entity, whatever was there."""
+        with _errors():
+            try:
+                self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            except ResourceNotFoundError:
+                self._create()
+                self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+    def delete(self, partition: str, row: str) -> None:
+        """Remove an entity; one that is not there is fine."""
+        with _errors():
+            self._client.delete_entity(partition, row)
+
+    def commit(self, operations: Sequence[Operation]) -> bool:
+        """Do all of it, in one partition, or nothing.
+
+        Returns:
+            Whether it was done. If not, somebody else was first: an entity to create was there,
+            or one to change was changed or gone.
+        """
+        with _errors():
+            try:
+                self._submit(operations)
+            except HttpResponseError as error:
+                if error.status_code not in (_NOT_FOUND, _CONFLICT, _CHANGED):
+                    raise
+                return False
+        return True
+
+    def _submit(self, operations: Sequence[Operation]) -> None:
+        if len(operations) == 1 and operations[0][0] == "update":
+            # As most polls; a transaction costs the client four times as much.
+            self._client.update_entity(operations[0][1], **operations[0][2])
+            return
+        try:
+            self._client.submit_transaction(operations)
+        except HttpResponseError as error:
+            creates = all(operation[0] in ("create", "upsert") for operation in operations)
+            if error.status_code != _NOT_FOUND or not creates:
+                raise
+            self._create()
+            self._client.submit_transaction(operations)
+
+
+def update_unchanged(read: Any, new: Entity) -> Operation:
+    """Replace an entity that was read by `new`, void if somebody wrote to it since."""
+    return "update", new, {**_unchanged(read), "mode": UpdateMode.REPLACE}
+
+
+def delete_unchanged(read: Any) -> Operation:
+    """Remove an entity that was read, void if somebody wrote to it since."""
+    return "delete", read, _unchanged(read)
+
+
+def _unchanged(read: Any) -> dict[str, Any]:
+    return {"etag": read.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the client's errors into ours, without what they quote of the request."""
+    try:
+        yield
+    except HttpResponseError as error:
+        code = getattr(error, "error_code", None) or error.reason or "no reason given"
+        raise StoreUnavailable(f"Table storage refused: {error.status_code} {code}") from error
+    except AzureError as error:
+        raise StoreUnavailable(f"Table storage can't be reached: {type(error).__name__}") from error

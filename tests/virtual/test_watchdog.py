@@ -1,0 +1,204 @@
+"""The watchdog on the virtual clock: whatever dies, every accepted start comes to its end."""
+
+import asyncio
+import json
+from datetime import datetime
+
+import azure.durable_functions as df
+import pytest
+import requests
+
+from adapters.services import services
+from domain.monitor import MonitorRow, State
+from tests.api import new_job_id
+from tests.virtual.conftest import Lab
+from tests.virtual.test_time import DONE, RUNNING
+from triggers.watchdog import watch_over_all
+
+pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+
+
+def claim(lab: Lab, job_id: str) -> MonitorRow:
+    """A monitor whose caller died before the orchestrator was started."""
+    row = MonitorRow(
+        id=f"demo.{job_id}",
+        source="demo",
+        job_id=job_id,
+        run=1,
+        state=State.MONITORING,
+        started_at=lab.host.now,
+        expire_time=lab.host.now.replace(year=lab.host.now.year + 1),
+        poll_interval_seconds=60,
+    )
+    assert lab.table.claim(row)
+    return row
+
+
+def events(lab: Lab, monitor_id: str) -> list[str]:
+    stored = lab.table.read(monitor_id)
+    assert stored is not None
+    return [line.event for line in stored.log]
+
+
+def live(lab: Lab) -> set[str]:
+    return {monitor_id for monitor_id, _ in lab.table.live()}
+
+
+def test_a_claim_that_was_never_started_is_started(lab: Lab) -> None:
+    """I2."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, DONE)
+    row = claim(lab, job_id)
+    lab.host.run_until(lab.ended(job_id), minutes=11)
+    assert lab.state(job_id) == "Succeeded"
+    assert events(lab, row.id) == ["started", "resumed", "status", "ended"]
+    assert row.id not in live(lab)
+
+
+def test_a_task_hub_that_is_lost_loses_no_monitor(lab: Lab) -> None:
+    """I2: not one that polls, and not one whose end is not stored yet."""
+    jobs = [new_job_id() for _ in range(20)]
+    for job_id in jobs:
+        lab.source.behave(job_id, RUNNING)
+        lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(minutes=3)
+    lab.host.restart(lose_state=True)
+    with pytest.raises(KeyError):
+        lab.host.status(f"demo.{jobs[0]}")
+    lab.host.advance(minutes=6)
+    for job_id in jobs:
+        assert lab.host.status(f"demo.{job_id}")["runtimeStatus"] == "Running"
+        lab.source.behave(job_id, DONE)
+    lab.host.run_until(lab.ended(*jobs))
+    assert {lab.state(job_id) for job_id in jobs} == {"Succeeded"}
+
+
+def test_the_expiry_outlives_the_task_hub(lab: Lab) -> None:
+    """I2: a watch that is resumed ends when the first one would have."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, timeoutSeconds=3_600, pollIntervalSeconds=60)
+    lab.host.advance(minutes=30)
+    lab.host.restart(lose_state=True)
+    lab.host.advance(minutes=31)
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert row.state is State.EXPIRED
+    assert row.ended_at == datetime.fromisoformat(started["monitor"]["expireTime"])
+
+
+def test_a_terminate_becomes_the_end_of_the_watch(lab: Lab) -> None:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=10)
+    lab.host.terminate(started["id"], "no longer needed")
+    lab.host.run_until(lab.ended(job_id), minutes=6)
+    row = lab.table.get(started["id"])
+    assert row is not None
+    assert (row.state, row.reason) == (State.TERMINATED, "no longer needed")
+    lab.host.advance(minutes=10)
+    assert lab.state(job_id) == "Terminated"
+
+
+def test_an_instance_that_failed_is_started_again(lab: Lab) -> None:
+    """I2: as after a fault in the orchestrator that an update has mended."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, DONE)
+    row = claim(lab, job_id)
+    lab.host.start("JobMonitoring", row.id, {"run": 1, "nonsense": True})
+    lab.host.wait_for(row.id, "Failed")
+    lab.host.run_until(lab.ended(job_id), minutes=11)
+    assert lab.state(job_id) == "Succeeded"
+
+
+def test_a_silent_watch_is_flagged_and_the_flag_goes_with_the_next_poll(lab: Lab) -> None:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=10)
+
+    def stale() -> bool:
+        row = lab.table.get(started["id"])
+        assert row is not None
+        return row.stale
+
+    lab.host.suspend(started["id"])
+    lab.host.advance(minutes=4)
+    assert not stale()
+    lab.host.run_until(stale, minutes=10)
+    lab.host.resume(started["id"])
+    lab.host.advance(minutes=2)
+    assert not stale()
+
+
+def test_the_back_off_is_not_taken_for_silence(lab: Lab) -> None:
+    job_id = new_job_id()
+    lab.source.behave(job_id, "500")
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=1)
+    for _ in range(30):
+        lab.host.advance(minutes=5)
+        row = lab.table.get(started["id"])
+        assert row is not None
+        assert row.blind
+        assert not row.stale
+
+
+def test_what_is_left_of_a_start_or_an_end_that_was_cut_off_is_tidied(lab: Lab) -> None:
+    job_id, never = new_job_id(), new_job_id()
+    lab.source.behave(job_id, DONE)
+    started = lab.api.start(jobId=job_id)
+    lab.host.run_until(lab.ended(job_id))
+    ended = lab.table.get(started["id"])
+    assert ended is not None
+    as_new = ended.model_copy(update={"ended_at": None, "state": State.MONITORING})
+    lab.table.settle(as_new)  # as if the end had been cut off after the row
+    never_claimed = as_new.model_copy(update={"id": f"demo.{never}"})
+    lab.table._table.upsert(
+        {"PartitionKey": "~live", "RowKey": never_claimed.id, "startedAt": lab.host.now}
+    )
+    assert {ended.id, never_claimed.id} <= live(lab)
+    lab.host.advance(minutes=11)
+    assert not {ended.id, never_claimed.id} & live(lab)
+    assert lab.state(never) == "nothing"
+
+
+def test_two_watchdogs_at_once_do_no_harm(lab: Lab) -> None:
+    """I1, I2: as on two machines, or with a run that takes longer than five minutes."""
+    jobs = [new_job_id() for _ in range(30)]
+    for job_id in jobs:
+        lab.source.behave(job_id, DONE)
+        claim(lab, job_id)
+    lab.host.advance(minutes=4)
+
+    async def both() -> None:
+        binding = lab.host._app.client_binding
+        clients = [df.DurableOrchestrationClient(binding) for _ in range(2)]
+        await asyncio.gather(*(watch_over_all(client, services()) for client in clients))
+
+    assert json.loads(lab.host._app.client_binding)
+    lab.host._run(both())
+    lab.host.run_until(lab.ended(*jobs), minutes=2)
+    for job_id in jobs:
+        assert events(lab, f"demo.{job_id}").count("ended") == 1
+        polls = [r for r in lab.source.requests if r.target == f"/jobs/{job_id}"]
+        assert len(polls) == 1
+
+
+def test_a_stuck_monitor_is_freed_by_a_restart(lab: Lab) -> None:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=10)
+    lab.host.suspend(started["id"])
+    lab.host.advance(minutes=20)
+    lab.source.behave(job_id, DONE)
+    url = f"{lab.host.url}/api/monitors/{started['id']}/restart"
+    answer = requests.post(url, timeout=30)
+    assert answer.status_code == 202, answer.text
+    monitor = answer.json()["monitor"]
+    assert monitor["run"] == 2
+    assert monitor["expireTime"] == started["monitor"]["expireTime"]
+    lab.host.run_until(lab.ended(job_id), seconds=5)
+    assert lab.state(job_id) == "Succeeded"
+    assert requests.post(url, timeout=30).status_code == 409
