@@ -48,14 +48,16 @@ class Overlay:
             key: value for key, value in own.items() if key not in {"preset", "parameters"}
         }
         self._given = own.get("parameters", {})
-        known = {
-            name: parameter.default
-            for name, parameter in preset.parameters.items()
-            if parameter.default is not None
-        }
-        if isinstance(self._given, dict):
-            known |= {name: str(value) for name, value in self._given.items()}
-        table = _merged(preset.source, self._own, known, "")
+        given = self._given if isinstance(self._given, dict) else {}
+        self._merger = _Merger(
+            {
+                name: each.default
+                for name, each in preset.parameters.items()
+                if each.default is not None
+            }
+            | {name: str(value) for name, value in given.items()}
+        )
+        table = self._merger.merged(preset.source, self._own, "")
         self.table: dict[str, Any] = {"description": preset.description, **table}
 
     def parameter_faults(self) -> Iterator[tuple[Path, str]]:
@@ -70,7 +72,7 @@ class Overlay:
                 yield ("parameters", name), f"is no parameter of {preset.file}; it has: {known}"
             elif isinstance(value, bool) or not isinstance(value, str | int) or value == "":
                 yield ("parameters", name), "must be a text or a whole number"
-        for name in sorted(self._missing_in(self.table)):
+        for name in sorted(self._merger.missing):
             doc = preset.parameters[name].doc
             yield ("parameters", name), f"is missing: {doc} ({preset.file})"
 
@@ -79,14 +81,12 @@ class Overlay:
         theirs, depth = value_at(self.preset.source, path)
         if value_at(self._own, path)[1] >= depth:
             return Place()
+        parameters = parameters_in(theirs)
         return Place(
             of_preset=True,
-            parameters=tuple(sorted(parameters_in(theirs))),
-            complete=not self._missing_in(value_at(self.table, path)[0]),
+            parameters=tuple(sorted(parameters)),
+            complete=not parameters & self._merger.missing,
         )
-
-    def _missing_in(self, value: object) -> set[str]:
-        return parameters_in(value) & {*self.preset.parameters} - {*self._given}
 
 
 def value_at(value: Any, path: Path) -> tuple[Any, int]:
@@ -101,36 +101,43 @@ def value_at(value: Any, path: Path) -> tuple[Any, int]:
     return value, len(path)
 
 
-def _merged(theirs: Any, own: Any, parameters: Mapping[str, str], key: str) -> Any:
-    if not isinstance(theirs, dict) or not isinstance(own, dict):
-        return own
-    if key == "auth" and own.get("kind", theirs.get("kind")) != theirs.get("kind"):
-        return own
-    merged = {name: _with(parameters, theirs[name], name) for name in theirs if name not in own}
-    for name, value in own.items():
-        merged[name] = _merged(theirs[name], value, parameters, name) if name in theirs else value
-    return merged
+class _Merger:
+    """Puts a table on top of a preset's, and parameters into what is left of that."""
 
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        self._parameters = parameters
+        self.missing: set[str] = set()
 
-def _with(parameters: Mapping[str, str], value: Any, key: str) -> Any:
-    """The preset's value with parameters in it; `key` is that of the value."""
-    match value:
-        case dict():
-            return {name: _with(parameters, inner, name) for name, inner in value.items()}
-        case list():
-            return [_with(parameters, inner, key) for inner in value]
-        case str() if key == "url":
-            return PARAMETER.sub(lambda found: _in_url(found, parameters), value)
-        case str():
-            return PARAMETER.sub(lambda found: parameters.get(found[1], found[0]), value)
-        case _:
-            return value
+    def merged(self, theirs: Any, own: Any, key: str) -> Any:
+        """Both as one; `key` is that under which they stand."""
+        if not isinstance(theirs, dict) or not isinstance(own, dict):
+            return own
+        if key == "auth" and own.get("kind", theirs.get("kind")) != theirs.get("kind"):
+            return own
+        both = {name: self._filled(theirs[name], name) for name in theirs if name not in own}
+        for name, value in own.items():
+            both[name] = self.merged(theirs[name], value, name) if name in theirs else value
+        return both
 
+    def _filled(self, value: Any, key: str) -> Any:
+        match value:
+            case dict():
+                return {name: self._filled(inner, name) for name, inner in value.items()}
+            case list():
+                return [self._filled(inner, key) for inner in value]
+            case str():
+                into = self._into_url if key == "url" else self._into_text
+                return PARAMETER.sub(into, value)
+            case _:
+                return value
 
-def _in_url(found: re.Match[str], parameters: Mapping[str, str]) -> str:
-    value = parameters.get(found[1])
-    if value is None:
-        return found[0]
-    if _BEFORE_OR_IN_ORIGIN.fullmatch(found.string[: found.start()]):
-        return value.rstrip("/")
-    return quote(value, safe="")
+    def _into_text(self, found: re.Match[str]) -> str:
+        if found[1] not in self._parameters:
+            self.missing.add(found[1])
+        return self._parameters.get(found[1], found[0])
+
+    def _into_url(self, found: re.Match[str]) -> str:
+        value = self._into_text(found)
+        if _BEFORE_OR_IN_ORIGIN.fullmatch(found.string[: found.start()]):
+            return value.rstrip("/")
+        return quote(value, safe="")

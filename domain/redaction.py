@@ -28,6 +28,7 @@ def in_headers(headers: Mapping[str, str], settings: Collection[str]) -> Iterato
         if _HEADER.search(name):
             yield value
             yield value.partition(" ")[2]  # what follows Bearer, Basic, Token
+            yield from (pair.partition("=")[2] for pair in value.split("; "))  # cookies
 
 
 def in_body(body: JsonValue, settings: Collection[str], name: str = "") -> Iterator[str]:

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SkipValidation,
+    ValidationInfo,
+)
 from pydantic import field_validator as check
 
 from domain.expression import Expression, JmesPath
@@ -39,6 +46,8 @@ Headers = dict[
     Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(header_text)]
 ]
 
+Body = Annotated[JsonValue, SkipValidation]  # checked below, by one that names the place
+
 
 @dataclass(frozen=True)
 class Request:
@@ -57,7 +66,7 @@ class Endpoint(Table):
 
     method: str
     headers: Headers = Field(default={}, repr=False)
-    body: JsonValue = Field(default=None, repr=False)
+    body: Body = Field(default=None, repr=False)
     url: str = Field(repr=False)  # its query may hold a key
 
     @check("body")
@@ -109,7 +118,7 @@ class SubmitEndpoint(Endpoint):
 
     of_one_job = False
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    body: JsonValue = Field(default="{job}", repr=False)
+    body: Body = Field(default="{job}", repr=False)
     job_id: Annotated[Expression | str, BeforeValidator(_job_id_place)]
 
 

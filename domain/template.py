@@ -150,8 +150,12 @@ def body_faults(body: JsonValue, *, of_one_job: bool, where: str = "") -> Iterat
             fault = _about_fault(body) if of_one_job else _job_fault(body)
             if fault:
                 yield f"{fault} (at {where.lstrip('.')})" if where else fault
-        case float() if not math.isfinite(body):
-            yield f"holds a number that JSON does not have (at {where.lstrip('.')})"
+        case None | bool() | int():
+            pass
+        case float() if math.isfinite(body):
+            pass
+        case _:  # a date, say: TOML has them
+            yield f"holds a value that JSON does not have (at {where.lstrip('.')})"
 
 
 def _about_fault(text: str) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 
 from domain.errors import ConfigurationFault, InvalidInput
 from domain.outcome import Outcome
+from domain.source_request import Request
 from domain.sources import Sources, load_sources
 
 MINIMAL = """
@@ -176,6 +177,93 @@ def test_defaults() -> None:
             "[sources.demo.cancel] url",
             "must hold {job_id}",
         ),
+        ("", '[sources.demo]\non_expiry = "cancel"', "[sources.demo] on_expiry", "no cancel table"),
+        (
+            "",
+            '[sources.demo]\non_expiry = "stop"',
+            "[sources.demo] on_expiry",
+            "'leave' or 'cancel'",
+        ),
+        (
+            'succeeded = ["done"]',
+            'unknown = "failed"',
+            "[sources.demo.outcomes] unknown",
+            "'unrecognised' or 'running'",
+        ),
+        ("", "[sources.demo]\nheaders = 1", "[sources.demo] headers", "must be a table"),
+        (
+            "",
+            '[sources.demo.headers]\nX-Key = "s3cret\\n"',
+            "[sources.demo.headers] X-Key",
+            "without line breaks",
+        ),
+        ("", '[sources.demo.headers]\n"X Y" = "v"', "[sources.demo.headers] X Y", "no name"),
+        ("", '[sources.demo.headers]\nHost = "v"', "[sources.demo.headers] Host", "can't be set"),
+        (
+            'status = "status"',
+            'headers = { Content-Length = "1" }',
+            "[sources.demo.status.headers] Content-Length",
+            "can't be set",
+        ),
+        (
+            "",
+            """[sources.demo]
+            auth = { kind = "basic", username = "me", password = "s3cret" }
+            headers = { authorization = "Bearer s3cret" }""",
+            "[sources.demo.headers] authorization",
+            "is set by auth already",
+        ),
+        (
+            'status = "status"',
+            'headers = { x-key = "s3cret" }\n[sources.demo.auth]\nkind = "header"\nname = "X-Key"',
+            "[sources.demo.status.headers] x-key",
+            "is set by auth already",
+        ),
+        ('status = "status"', "body = {}", "[sources.demo.status] body", "can't be sent with GET"),
+        (
+            'status = "status"',
+            'method = "POST"\nbody = { a = { b = "{job.x}" } }',
+            "[sources.demo.status] body",
+            "other than {job_id} and, as a whole value, {job_id:number} (at a.b)",
+        ),
+        (
+            'status = "status"',
+            'method = "POST"\nbody = { a = [1, { since = 2026-01-31 }] }',
+            "[sources.demo.status] body",
+            "holds a value that JSON does not have (at a[1].since)",
+        ),
+        (
+            "",
+            '[sources.demo.submit]\nurl = "https://jobs.example/{job.a[0]}"\njob_id = "id"',
+            "[sources.demo.submit] url",
+            "a placeholder other than {job.NAME}",
+        ),
+        (
+            "",
+            '[sources.demo.submit]\nurl = "https://{job.host}.example/"\njob_id = "id"',
+            "[sources.demo.submit] url",
+            "must hold {job.NAME}, in its path or query and nowhere else",
+        ),
+        (
+            "",
+            '[sources.demo.submit]\nurl = "https://jobs.example"\njob_id = "{job}"',
+            "[sources.demo.submit] job_id",
+            "is no JMESPath expression",
+        ),
+        (
+            "",
+            '[sources.demo.auth]\nkind = "managed_identity"',
+            "[sources.demo.auth] scope",
+            "is missing",
+        ),
+        (
+            "",
+            '[sources.demo.auth]\nkind = "managed_identity"\nscope = "a b"',
+            "[sources.demo.auth] scope",
+            "pattern",
+        ),
+        ("", '[sources.demo]\npreset = "x"', "[sources.demo] preset", "there are: none"),
+        ("", "[sources.demo.parameters]", "[sources.demo] parameters", "is not known"),
     ],
 )
 def test_one_fault(after: str, line: str, place: str, what: str) -> None:
@@ -377,3 +465,77 @@ def test_statuses_are_compared_exactly() -> None:
 def test_job_ids_that_would_name_another_resource(job_id: str) -> None:
     with pytest.raises(ValueError, match="job id"):
         load_sources(MINIMAL, {}).get(None).status.url_for(job_id)
+
+
+WHOLE = """
+[sources.demo]
+on_expiry = "cancel"
+[sources.demo.headers]
+X-Tenant = "t"
+Accept = "application/x"
+[sources.demo.status]
+method = "POST"
+url = "https://jobs.example/search"
+body = { ids = ["{job_id}"], n = "{job_id:number}" }
+headers = { accept = "application/y" }
+status = "status"
+[sources.demo.submit]
+method = "PUT"
+url = "https://jobs.example/{job.kind}/{job.name}"
+body = { spec = "{job.spec}", by = "watch over {job.name}" }
+job_id = "{job.name}"
+[sources.demo.cancel]
+method = "DELETE"
+url = "https://jobs.example/jobs/{job_id}"
+[sources.demo.outcomes]
+succeeded = ["done"]
+unknown = "running"
+[sources.demo.auth]
+kind = "managed_identity"
+scope = "https://jobs.example/.default"
+client_id = "c-1"
+"""
+
+
+def test_whole_requests() -> None:
+    source = load_sources(WHOLE, {}).get(None)
+    assert source.on_expiry == "cancel"
+    assert source.status_request("17") == Request(
+        method="POST",
+        url="https://jobs.example/search",
+        headers={"X-Tenant": "t", "accept": "application/y"},
+        body={"ids": ["17"], "n": 17},
+    )
+    common = {"X-Tenant": "t", "Accept": "application/x"}
+    job = {"kind": "a/b", "name": "n 1", "spec": {"x": [1]}, "other": 1}
+    assert source.submit_request(job) == (
+        Request(
+            method="PUT",
+            url="https://jobs.example/a%2Fb/n%201",
+            headers=common,
+            body={"spec": {"x": [1]}, "by": "watch over n 1"},
+        ),
+        "n 1",
+    )
+    assert source.cancel_request("a/b") == Request(
+        method="DELETE", url="https://jobs.example/jobs/a%2Fb", headers=common
+    )
+    assert source.auth_headers() == {}  # an adapter gets the token
+    assert source.outcomes.outcome_of("?") is Outcome.RUNNING
+
+
+def test_what_a_job_lacks_for_its_request_is_told_at_once() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_sources(WHOLE, {}).get(None).submit_request({"kind": ["x"]})
+    assert {fault.where for fault in caught.value.faults} == {"job.kind", "job.name", "job.spec"}
+
+
+@pytest.mark.parametrize("method", ["status", "cancel"])
+def test_a_body_does_not_free_a_request_of_its_job_id(method: str) -> None:
+    text = f"""{MINIMAL}
+    [sources.other.{method}]
+    method = "POST"
+    url = "https://jobs.example/"
+    body = {{ id = "job_id" }}
+    """
+    assert "must hold {job_id}" in faults_of(text)[f"[sources.other.{method}] url"]
