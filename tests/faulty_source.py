@@ -9,6 +9,7 @@
   gets its entry in `jobs`, or 404.
 - `POST /jobs` takes the steps ordered for "submit", else adds a queued job and answers 201.
 - `POST /jobs/{id}/cancel` takes the steps ordered for "cancel", else sets the job to cancelled.
+- PUT, PATCH and DELETE are as POST.
 
 `requests` records what came in, with the target exactly as it was on the wire.
 """
@@ -159,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
             step = source.jobs[job_id]
         self._take(step or Reply(404))
 
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815
+
     def _received(self) -> str:
         """Record the request; the job id in its path."""
         self.close_connection = True
@@ -284,6 +287,18 @@ def _echo(handler: _Handler) -> None:
     handler.reply(200, json.dumps({"status": "processing", "message": seen}).encode())
 
 
+def _echo_all(status: int) -> Callable[[_Handler], None]:
+    """Everything that came in: request line, headers and body."""
+
+    def echo(handler: _Handler) -> None:
+        request = handler.server.source.requests[-1]
+        seen = [request.target, dict(request.headers), request.body.decode()]
+        body = {"status": "processing", "message": json.dumps(seen)}
+        handler.reply(status, json.dumps(body).encode())
+
+    return echo
+
+
 def _fixed(status: int, body: bytes = b"", *headers: tuple[str, str]) -> Callable[[_Handler], None]:
     return lambda handler: handler.reply(status, body, *headers)
 
@@ -315,4 +330,6 @@ BEHAVIOURS: dict[str, Callable[[_Handler], None]] = {
     "redirect-other": _redirect_other,
     "redirect-huge": _redirect_huge,
     "echo": _echo,
+    "echo-all": _echo_all(200),
+    "echo-all-500": _echo_all(500),
 }

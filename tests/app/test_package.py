@@ -147,10 +147,11 @@ def plain(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def test_the_package_finds_its_sources(package: Path, tmp_path: Path) -> None:
+def test_the_package_finds_its_sources_and_presets(package: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "from adapters.services import services; print(*services().sources.by_name)"
+        "from adapters.services import read_presets, services;"
+        "print(*services().sources.by_name, *read_presets())"
     )
     settings = {
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -165,4 +166,5 @@ def test_the_package_finds_its_sources(package: Path, tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stdout.split() == ["demo"], done.stderr
+    presets = sorted(path.stem for path in (ROOT / "presets").glob("*.toml"))
+    assert done.stdout.split() == ["demo", *presets], done.stderr

@@ -1,0 +1,195 @@
+"""Tokens of the app's identity: kept, renewed in time, and renewed when a source refuses one."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity import (
+    CredentialUnavailableError,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
+
+from adapters.tokens import NoToken, Tokens, identity
+from domain.outcome import Outcome
+from domain.source import Source
+from domain.sources import load_sources
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SCOPE = "https://jobs.example/.default"
+
+
+def source(scope: str = SCOPE, client_id: str | None = None, more: str = "") -> Source:
+    text = f"""
+    [sources.demo.status]
+    url = "https://jobs.example/{{job_id}}"
+    status = "status"
+    [sources.demo.outcomes]
+    succeeded = ["done"]
+    [sources.demo.auth]
+    kind = "managed_identity"
+    scope = "{scope}"
+    {f'client_id = "{client_id}"' if client_id else ""}
+    {more}
+    """
+    return load_sources(text, {}).get(None)
+
+
+class Entra:
+    """Gives out numbered tokens, each to live for an hour; one credential repeats its own."""
+
+    def __init__(self, lives: timedelta = timedelta(hours=1)) -> None:
+        self.now = NOW
+        self.lives = lives
+        self.made: list[str | None] = []
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+        self.waiting: threading.Event | None = None
+
+    def credential(self, client_id: str | None) -> TokenCredential:
+        self.made.append(client_id)
+        return Credential(self)
+
+    def tokens(self) -> Tokens:
+        return Tokens(self.credential, lambda: self.now)
+
+
+class Credential:
+    """As those of azure-identity, it keeps a token until that expires."""
+
+    def __init__(self, entra: Entra) -> None:
+        self._entra = entra
+        self._kept: AccessToken | None = None
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        entra = self._entra
+        entra.asked.append(*scopes)
+        if entra.waiting:
+            entra.waiting.wait(5)
+        if entra.error:
+            raise entra.error
+        now = int(entra.now.timestamp())
+        if self._kept is None or self._kept.expires_on - 300 <= now:
+            end = now + int(entra.lives.total_seconds())
+            self._kept = AccessToken(f"token-{len(entra.asked)}", end)
+        return self._kept
+
+
+def sent(signed: Source) -> str:
+    return signed.auth_headers()["Authorization"]
+
+
+def test_a_source_with_other_auth_is_left_alone() -> None:
+    entra = Entra()
+    text = '[sources.x]\npreset = "p"'
+    preset = """
+    description = "x"
+    documentation = ["https://x"]
+    [source.status]
+    url = "https://x/{job_id}"
+    status = "s"
+    [source.outcomes]
+    succeeded = ["x"]
+    """
+    other = load_sources(text, {}, presets={"p": preset}).get(None)
+    assert entra.tokens().signed(other) is other
+    assert entra.made == []
+
+
+def test_a_token_is_kept_until_near_its_expiry() -> None:
+    entra = Entra()
+    tokens = entra.tokens()
+    assert sent(tokens.signed(source())) == "Bearer token-1"
+    entra.now += timedelta(minutes=54)
+    assert sent(tokens.signed(source())) == "Bearer token-1"
+    assert entra.asked == [SCOPE]
+    entra.now = NOW + timedelta(minutes=55)
+    assert sent(tokens.signed(source())) == "Bearer token-2"
+    assert entra.asked == [SCOPE, SCOPE]
+    assert entra.made == [None]
+
+
+def test_a_token_that_is_always_near_its_expiry_is_used() -> None:
+    entra = Entra(lives=timedelta(minutes=4))
+    tokens = entra.tokens()
+    assert [sent(tokens.signed(source())) for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_each_scope_and_identity_has_its_own() -> None:
+    entra = Entra()
+    tokens = entra.tokens()
+    seen = [
+        sent(tokens.signed(each))
+        for each in (source(), source("other/.default"), source(client_id="c"), source())
+    ]
+    assert seen == ["Bearer token-1", "Bearer token-2", "Bearer token-3", "Bearer token-1"]
+    assert entra.made == [None, None, "c"]
+
+
+def test_a_refused_token_is_renewed_with_a_new_credential() -> None:
+    entra = Entra()
+    tokens = entra.tokens()
+    first = tokens.signed(source())
+    second = tokens.signed(source(), refused=first)
+    assert (sent(first), sent(second)) == ("Bearer token-1", "Bearer token-2")
+    assert len(entra.made) == 2
+    # Another thread that was refused the first one takes the one that is there by now.
+    assert sent(tokens.signed(source(), refused=first)) == "Bearer token-2"
+    assert len(entra.made) == 2
+
+
+def test_threads_ask_once() -> None:
+    entra = Entra()
+    entra.waiting = threading.Event()
+    tokens = entra.tokens()
+    with ThreadPoolExecutor(8) as pool:
+        all_of_them = [pool.submit(tokens.signed, source()) for _ in range(8)]
+        entra.waiting.set()
+        assert {sent(each.result(5)) for each in all_of_them} == {"Bearer token-1"}
+    assert entra.asked == [SCOPE]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (CredentialUnavailableError("no identity here\nsecond line"), Outcome.UNAUTHORIZED),
+        (ClientAuthenticationError("no identity here"), Outcome.UNAUTHORIZED),
+        (ValueError("no identity here"), Outcome.UNAUTHORIZED),
+        (ServiceRequestError("no identity here"), Outcome.UNREACHABLE),
+    ],
+)
+def test_no_token(error: Exception, outcome: Outcome) -> None:
+    entra = Entra()
+    entra.error = error
+    tokens = entra.tokens()
+    with pytest.raises(NoToken) as caught:
+        tokens.signed(source())
+    assert str(caught.value) == f"the app's identity got no token for {SCOPE}: no identity here"
+    assert caught.value.outcome is outcome
+    entra.error = None
+    assert sent(tokens.signed(source())) == "Bearer token-2"
+
+
+def test_a_token_is_redacted_and_not_shown() -> None:
+    signed = Entra().tokens().signed(source())
+    assert signed.redact("it was token-1.") == "it was ***."
+    assert "token-1" not in repr(signed)
+
+
+@pytest.mark.parametrize(
+    ("in_azure", "client_id", "kind"),
+    [
+        (True, None, ManagedIdentityCredential),
+        (True, "c", ManagedIdentityCredential),
+        (False, "c", ManagedIdentityCredential),
+        (False, None, DefaultAzureCredential),
+    ],
+)
+def test_which_identity(in_azure: bool, client_id: str | None, kind: type) -> None:
+    credential = identity(in_azure=in_azure)(client_id)
+    assert type(credential) is kind
+    credential.close()  # type: ignore[attr-defined]
