@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
+from typing import NamedTuple
 
 from adapters.exchange import Answer, NoAnswer, exchange
 from adapters.tokens import NoToken, Tokens
@@ -25,6 +26,14 @@ _ANSWER_SHOWN = 500  # characters of a refusal
 _JOB_ID_LENGTH = 1024
 
 
+class Look(NamedTuple):
+    """A poll; the answer that it was read from, None if there was none; the source as asked."""
+
+    poll: Poll
+    answer: Answer | None
+    asked: Source
+
+
 class JobApi:
     """The job systems' HTTP APIs; safe to use from several threads."""
 
@@ -33,17 +42,18 @@ class JobApi:
 
     def poll(self, source: Source, job_id: str, now: datetime) -> Poll:
         """One look at a job; HTTP trouble is an outcome. ValueError for an empty id, . or .. ."""
-        return self.look(source, job_id, now)[0]
+        return self.look(source, job_id, now).poll
 
-    def look(self, source: Source, job_id: str, now: datetime) -> tuple[Poll, Answer | None]:
-        """A poll and the answer that it was read from, None if there was none."""
+    def look(self, source: Source, job_id: str, now: datetime) -> Look:
+        """A poll, with what it was read from."""
         try:
             answer, asked = self._ask(source, source.status_request(job_id))
         except NoAnswer as trouble:
-            return Poll(outcome=Outcome.UNREACHABLE, detail=str(trouble)), None
+            return Look(Poll(outcome=Outcome.UNREACHABLE, detail=str(trouble)), None, source)
         except NoToken as trouble:
-            return Poll(outcome=trouble.outcome, detail=str(trouble)), None
-        return read_answer(asked, answer.http_status, answer.headers, answer.body, now), answer
+            return Look(Poll(outcome=trouble.outcome, detail=str(trouble)), None, source)
+        poll = read_answer(asked, answer.http_status, answer.headers, answer.body, now)
+        return Look(poll, answer, asked)
 
     def submit(self, source: Source, job: Mapping[str, object]) -> str:
         """Have the source start a job and return its id.

@@ -396,11 +396,11 @@ def test_polls_of_many_threads_do_not_mix(server: FaultySource) -> None:
 
 
 def test_look_gives_the_answer_too(server: FaultySource) -> None:
-    poll, answer = API.look(source_at(server.url), "500", NOW)
+    poll, answer, _ = API.look(source_at(server.url), "500", NOW)
     assert poll.outcome is Outcome.UNREACHABLE
     assert answer is not None
     assert (answer.http_status, answer.body) == (500, b"Internal error")
-    assert API.look(source_at(f"http://127.0.0.1:{unused_port()}"), "a", NOW)[1] is None
+    assert API.look(source_at(f"http://127.0.0.1:{unused_port()}"), "a", NOW).answer is None
 
 
 def test_submit(server: FaultySource) -> None:

@@ -50,6 +50,8 @@ FUNCTIONS = {
     "RestartMonitor": http("POST", "monitors/{id}/restart"),
     "NotifyMonitor": http("POST", "monitors/{id}/notify"),
     "StopMonitor": http("POST", "monitors/{id}/stop"),
+    "ListSources": http("GET", "sources", client=False),
+    "CheckSource": http("POST", "sources/{source}/check", client=False),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "Watchdog": timer("0 */5 * * * *"),

@@ -103,6 +103,14 @@ def test_a_faulty_list_query_is_answered_with_400(
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
+def test_a_faulty_check_of_a_source_is_told(api: Api) -> None:
+    assert api.call("POST", "/api/sources/nope/check?jobId=a").status_code == 404
+    for job_id in ("", ".", "..", "a%00b"):
+        answer = api.call("POST", f"/api/sources/demo/check?jobId={job_id}")
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json()["errors"]] == ["jobId"]
+
+
 @pytest.mark.parametrize("action", ["stop", "notify", "restart"])
 def test_what_is_asked_of_an_unknown_monitor_is_answered_with_404(api: Api, action: str) -> None:
     assert api.call("POST", f"/api/monitors/demo.{new_job_id()}/{action}").status_code == 404

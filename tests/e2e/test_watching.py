@@ -245,6 +245,20 @@ def test_the_cleanup_is_started_once_and_says_what_it_did(api: Api) -> None:
     assert shown["customStatus"]["lastError"] is None
 
 
+def test_a_source_is_checked_without_starting_anything(api: Api) -> None:
+    [demo] = [s for s in api.call("GET", "/api/sources").json()["sources"] if s["name"] == "demo"]
+    assert (demo["takesJobs"], demo["cancelsJobs"]) == (True, True)
+    job_id = new_job_id()
+    answer = api.call("POST", f"/api/sources/demo/check?jobId={job_id}")
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert shown["request"]["method"] == "GET"
+    assert shown["request"]["url"].endswith(f"/jobs/{job_id}")
+    assert shown["answer"]["httpStatus"] == 404
+    assert shown["poll"]["outcome"] == "notFound"
+    assert api.call("GET", f"/api/monitors/demo.{job_id}").status_code == 404
+
+
 def test_a_healthy_app_says_so_and_shows_nothing_else(api: Api) -> None:
     answer = api.call("GET", "/api/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})

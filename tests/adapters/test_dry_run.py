@@ -1,0 +1,103 @@
+"""A dry run shows what a poll asked, got and made of it, and no secret."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from adapters.dry_run import dry_run
+from adapters.job_api import JobApi
+from demo.part import ROOT
+from domain.source import Source
+from domain.sources import load_sources
+from tests.faulty_source import FaultySource
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+SECRET = "planted-secret-51c0ffee"  # noqa: S105 - it is planted to be searched for
+TOML = """
+[sources.demo]
+headers = {{ X-Tenant = "acme", X-Api-Token = "${{SECRET}}" }}
+[sources.demo.status]
+url = "{url}/jobs/{{job_id}}?key=${{SECRET}}"
+status = "status"
+progress = "floor(progress)"
+[sources.demo.outcomes]
+succeeded = ["done"]
+[sources.demo.auth]
+kind = "bearer"
+token = "${{SECRET}}"
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[FaultySource]:
+    with FaultySource() as server:
+        yield server
+
+
+def source(server: FaultySource) -> Source:
+    return load_sources(TOML.format(url=server.url), {"SECRET": SECRET}).get("demo")
+
+
+def test_a_dry_run_tells_request_answer_values_and_outcome(server: FaultySource) -> None:
+    server.behave("a", {"status": "done", "progress": 41.9})
+    shown = dry_run(JobApi(), source(server), "a", NOW)
+    assert shown["request"] == {
+        "method": "GET",
+        "url": f"{server.url}/jobs/a?key=***",
+        "headers": {"X-Tenant": "acme", "X-Api-Token": "***", "Authorization": "***"},
+    }
+    assert shown["answer"] == {"httpStatus": 200, "body": '{"status": "done", "progress": 41.9}'}
+    assert shown["selected"] == {
+        "status": {"expression": "status", "value": '"done"'},
+        "progress": {"expression": "floor(progress)", "value": "41"},
+    }
+    assert shown["poll"]["outcome"] == "succeeded"
+
+
+def test_an_expression_that_fails_is_told(server: FaultySource) -> None:
+    server.behave("a", {"status": "done", "progress": "much"})
+    shown = dry_run(JobApi(), source(server), "a", NOW)
+    assert "fails" in shown["selected"]["progress"]["fault"]
+    assert shown["poll"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("behaviour", ["html", "half-json", "huge", "reset", "echo"])
+def test_whatever_comes_back_no_secret_is_shown(server: FaultySource, behaviour: str) -> None:
+    """I9: `echo` sends the request's own headers back."""
+    server.behave("a", behaviour)
+    text = json.dumps(dry_run(JobApi(), source(server), "a", NOW))
+    assert any(SECRET in str(each.headers) for each in server.requests)
+    assert SECRET not in text
+    assert len(text) < 10_000
+
+
+def test_the_command_needs_no_host(server: FaultySource, tmp_path: Path) -> None:
+    sources = tmp_path / "sources.toml"
+    sources.write_text(TOML.format(url=server.url))
+    server.behave("a", {"status": "done"})
+    server.behave("b", "500")
+    environment = {"JOB_SOURCES_FILE": str(sources), "SECRET": SECRET}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "adapters.dry_run", *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    ended = run("demo", "a")
+    assert (ended.returncode, json.loads(ended.stdout)["poll"]["outcome"]) == (0, "succeeded")
+    assert run("demo", "b").returncode == 1
+    unknown = run("nope", "a")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "demo" in unknown.stderr
+    assert SECRET not in ended.stdout + ended.stderr
