@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
@@ -23,6 +24,9 @@ from domain.source_auth import BearerAuth, ManagedIdentityAuth
 
 _SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
 _REASON_SHOWN = 200
+# The default is to wait for five minutes, and to try again. A poll must not wait so long, and comes
+# again anyway.
+_PATIENCE: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 5, "retry_total": 0}
 _Identity = tuple[str, str | None]
 
 
@@ -46,8 +50,8 @@ def identity(*, in_azure: bool) -> Callable[[str | None], TokenCredential]:
 
     def credential(client_id: str | None) -> TokenCredential:
         if client_id or in_azure:
-            return ManagedIdentityCredential(client_id=client_id)
-        return DefaultAzureCredential()
+            return ManagedIdentityCredential(client_id=client_id, **_PATIENCE)
+        return DefaultAzureCredential(**_PATIENCE)
 
     return credential
 

@@ -1,9 +1,12 @@
 """Tokens of the app's identity: kept, renewed in time, and renewed when a source refuses one."""
 
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from azure.core.credentials import AccessToken, TokenCredential
@@ -14,10 +17,12 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
+from adapters import tokens as tokens_module
 from adapters.tokens import NoToken, Tokens, identity
 from domain.outcome import Outcome
 from domain.source import Source
 from domain.sources import load_sources
+from tests.faulty_source import FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCOPE = "https://jobs.example/.default"
@@ -193,3 +198,44 @@ def test_which_identity(in_azure: bool, client_id: str | None, kind: type) -> No
     credential = identity(in_azure=in_azure)(client_id)
     assert type(credential) is kind
     credential.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultySource]:
+    """Where a Functions host gives out tokens."""
+    with FaultySource() as server:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/jobs/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "planted-header")
+        monkeypatch.delenv("IDENTITY_SERVER_THUMBPRINT", raising=False)
+        yield server
+
+
+def in_azure() -> Tokens:
+    return Tokens(identity(in_azure=True))
+
+
+def test_the_identity_of_a_function_app(host: FaultySource) -> None:
+    end = int(datetime.now(UTC).timestamp()) + 3600
+    answer: dict[str, object] = {"token_type": "Bearer", "resource": "x", "expires_on": str(end)}
+    host.behave("token", {**answer, "access_token": "one"}, {**answer, "access_token": "two"})
+    tokens, asked = in_azure(), source(client_id="c-1")
+    first = tokens.signed(asked)
+    assert [sent(first), sent(tokens.signed(asked))] == ["Bearer one"] * 2
+    assert sent(tokens.signed(asked, refused=first)) == "Bearer two"
+    assert len(host.requests) == 2
+    target = unquote(host.requests[0].target)
+    assert "resource=https://jobs.example&" in f"{target}&"
+    assert "client_id=c-1" in target
+
+
+@pytest.mark.parametrize("step", [Reply(400, b"{}"), Reply(500), "html", "reset", "slow-headers"])
+def test_a_host_that_gives_no_token(
+    host: FaultySource, monkeypatch: pytest.MonkeyPatch, step: str | Reply
+) -> None:
+    monkeypatch.setitem(tokens_module._PATIENCE, "read_timeout", 0.2)
+    host.behave("token", step)
+    started = time.monotonic()
+    with pytest.raises(NoToken, match="no token for") as caught:
+        in_azure().signed(source())
+    assert time.monotonic() - started < 2
+    assert "planted" not in str(caught.value)

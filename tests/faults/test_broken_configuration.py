@@ -14,6 +14,8 @@ from tests.api import Api, new_job_id
     [
         (None, ["can't be read"]),
         ("nonsense", ["TOML"]),
+        ('[sources.a]\npreset = "slum"', ["there are: airflow-2", "slurm"]),
+        ('[sources.a]\npreset = "slurm"', ["sources.a.parameters] url", "presets/slurm.toml"]),
         ('[sources.a]\ncolour = 1\n[sources.b.status]\nurl = "x"', ["colour", "sources.b"]),
     ],
 )

@@ -77,6 +77,30 @@ def test_status(status: object, raw: str | None, outcome: Outcome) -> None:
         assert "the expression status gives" in str(poll.detail)
 
 
+@pytest.mark.parametrize(
+    ("expression", "document", "raw"),
+    [
+        ("exit_code", {"exit_code": 0}, "0"),
+        ("join('/', [state, result || ''])", {"state": "run"}, "run/"),
+        ("join('/', [state, result || ''])", {"state": "off", "result": "bad"}, "off/bad"),
+        ("state == 'off' && result || state", {"state": "run", "result": "bad"}, "run"),
+        ("state == 'off' && result || state", {"state": "off", "result": "bad"}, "bad"),
+        ("state == 'off' && result || state", {"state": "off"}, "off"),
+        ("jobs[0].state", {"jobs": [{"state": "run"}, {"state": "bad"}]}, "run"),
+        ("to_array(state)[0]", {"state": ["run", "flag"]}, "run"),
+        ("to_array(state)[0]", {"state": "run"}, "run"),
+        ("is_[?on=='True'].is | [0] || 'run'", {"is_": [{"is": "bad", "on": "True"}]}, "bad"),
+        ("is_[?on=='True'].is | [0] || 'run'", {"is_": [{"is": "bad", "on": "False"}]}, "run"),
+        ("is_[?on=='True'].is | [0] || 'run'", {}, "run"),
+        ("error && 'bad' || done && 'done' || 'run'", {"done": True, "error": None}, "done"),
+        ("error && 'bad' || done && 'done' || 'run'", {"done": False}, "run"),
+    ],
+)
+def test_the_expression_language_is_enough(expression: str, document: object, raw: str) -> None:
+    """A code, two fields, a list, conditions: what real systems have in place of a status."""
+    assert answer(document, source=with_status_expression(expression)).raw_status == raw
+
+
 @pytest.mark.parametrize("document", [[], 3, "done", None, {}, {"Status": "done"}])
 def test_a_document_of_another_shape_has_no_status(document: object) -> None:
     poll = answer(document)
