@@ -11,7 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test lint e2e systems check bench lock clean
+.PHONY: help demo run test lint e2e systems fuzz check bench lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -37,6 +37,9 @@ e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http
 
 systems: $(PACKAGES) $(AZURITE) ## Install real job systems and watch jobs of theirs: make systems [NAMES="ray slurm"]
 	$(BIN)/python -m tests.systems $(NAMES)
+
+fuzz: $(PACKAGES) ## Compare thousands of random orchestrations with the SDK: make fuzz [PLANS=5000]
+	$(BIN)/python -m tests.devhost.fuzz --plans $(or $(PLANS),5000)
 
 check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=demo JOB=job-1
 	@$(BIN)/python -m adapters.dry_run "$(SOURCE)" "$(JOB)"
