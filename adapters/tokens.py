@@ -99,7 +99,8 @@ class Tokens:
         try:
             if key not in self._credentials:
                 self._credentials[key] = self._make(client_id)
-            return self._credentials[key].get_token(scope)
+            token = self._credentials[key].get_token(scope)
+            _bearer(token)  # it raises for what can't be sent
         except (AzureError, ValueError) as error:
             # Wrong or missing rights are for people to put right; the rest may pass.
             wrong = isinstance(error, ClientAuthenticationError | ValueError)
@@ -108,6 +109,7 @@ class Tokens:
                 f"the app's identity got no token for {scope}: {reason}",
                 Outcome.UNAUTHORIZED if wrong else Outcome.UNREACHABLE,
             ) from None
+        return token
 
 
 def _bearer(token: AccessToken) -> BearerAuth:

@@ -101,6 +101,11 @@ def value_at(value: Any, path: Path) -> tuple[Any, int]:
     return value, len(path)
 
 
+def is_in(value: Any, path: Path) -> bool:
+    """Whether the path leads to something."""
+    return value_at(value, path)[1] == len(path)
+
+
 class _Merger:
     """Puts a table on top of a preset's, and parameters into what is left of that."""
 

@@ -49,9 +49,9 @@ Headers = dict[
 Body = Annotated[JsonValue, SkipValidation]  # checked below, by one that names the place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
-    """A request to a source, all but its credentials. Never print it: it may hold secrets."""
+    """A request to a source, all but its credentials. Each part may hold secrets."""
 
     method: str
     url: str

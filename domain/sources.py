@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from domain.errors import ConfigurationFault, Fault, InvalidInput
 from domain.fault_list import FaultList, Path, faults_in
-from domain.overlay import Overlay, Place, value_at
+from domain.overlay import Overlay, Place, is_in, value_at
 from domain.preset import Preset, read_preset
 from domain.source import Source
 
@@ -124,12 +124,8 @@ class _Reader:
             return None
         if "name" in own:
             self._fault((*path, "name"), "is not known")
-        overlay = None
-        if "preset" in own:
-            preset = self._preset(own["preset"], path)
-            if preset is None:
-                return None  # what else the table lacks, the preset may have
-            overlay = Overlay(preset, own)
+        preset = self._preset(own["preset"], path) if "preset" in own else None
+        overlay = Overlay(preset, own) if preset else None
         table = overlay.table if overlay else own
         found = [*_faults_of_the_whole(table)]
         source = None
@@ -140,6 +136,10 @@ class _Reader:
             )
         except ValidationError as error:
             found += faults_in(error)
+        if "preset" in own and not overlay:
+            # What the table lacks, the preset may have had. What it holds can be wrong by itself.
+            unlaid = {("preset",), ("parameters",), ("on_expiry",)}
+            found = [each for each in found if each[0] not in unlaid and is_in(own, each[0])]
         for place, what in overlay.parameter_faults() if overlay else ():
             self._fault((*path, *place), what)
         for place, what in found:

@@ -179,6 +179,16 @@ def test_no_token(error: Exception, outcome: Outcome) -> None:
     assert sent(tokens.signed(source())) == "Bearer token-2"
 
 
+def test_a_token_that_can_not_be_sent() -> None:
+    class Odd(Credential):
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            return AccessToken("planted\ntoken", int(NOW.timestamp()) + 3600)
+
+    with pytest.raises(NoToken) as caught:
+        Tokens(lambda _: Odd(Entra()), lambda: NOW).signed(source())
+    assert "planted" not in str(caught.value)
+
+
 def test_a_token_is_redacted_and_not_shown() -> None:
     signed = Entra().tokens().signed(source())
     assert signed.redact("it was token-1.") == "it was ***."

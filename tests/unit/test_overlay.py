@@ -256,6 +256,25 @@ def test_a_fault_of_a_preset_names_its_file(old: str, new: str, place: str, what
     assert what in faults[place]
 
 
+def test_an_unknown_preset_hides_no_other_fault() -> None:
+    text = (
+        GIVEN.replace("batch", "btach", 1)
+        + """
+    [sources.x.status]
+    url = "ftp://x/{job_id}"
+    stauts = 1
+    [sources.x.http]
+    timeout_seconds = 0
+    """
+    )
+    assert faults_of(text.replace("preset", 'on_expiry = "cancel"\npreset', 1)).keys() == {
+        "my.toml [sources.x] preset",
+        "my.toml [sources.x.status] url",
+        "my.toml [sources.x.status] stauts",
+        "my.toml [sources.x.http] timeout_seconds",
+    }
+
+
 def test_faults_of_file_and_preset_come_together() -> None:
     text = GIVEN + "[sources.x.http]\ntimeout_seconds = 0\n[sources.y]\n"
     faults = faults_of(text, PRESET.replace('"state"', '"state["'))

@@ -522,6 +522,7 @@ def test_whole_requests() -> None:
     )
     assert source.auth_headers() == {}  # an adapter gets the token
     assert source.outcomes.outcome_of("?") is Outcome.RUNNING
+    assert "n 1" not in repr(source.submit_request(job)[0])  # I9
 
 
 def test_what_a_job_lacks_for_its_request_is_told_at_once() -> None:
