@@ -10,14 +10,11 @@ Servers listen on 127.0.0.1 only. Their logs are in .local/systems/logs.
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from types import FrameType
 
 from rich.console import Console
@@ -27,6 +24,7 @@ from rich.table import Table
 from demo.part import PartFailed
 from tests.systems.airflow import Airflow
 from tests.systems.installing import NotInstalled
+from tests.systems.leftovers import end_what_killed_runs_left, folder_of_this_run
 from tests.systems.prefect import Prefect
 from tests.systems.ray import Ray
 from tests.systems.slurm import Slurm
@@ -65,10 +63,13 @@ def main() -> int:
     def say(text: str) -> None:
         console.out(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
 
+    end_what_killed_runs_left()
     lines: list[Line] = []
     try:
         with ExitStack() as folders:
-            systems = [_SYSTEMS[name](folders.enter_context(_folder())) for name in names]
+            systems = [
+                _SYSTEMS[name](folders.enter_context(folder_of_this_run())) for name in names
+            ]
             ready = [*_installed(systems, lines, say)]
             signal.alarm(_DEADLINE)
             for system in ready:
@@ -81,17 +82,6 @@ def main() -> int:
         return 130
     _show(lines, console)
     return 1 if any(line.problems for line in lines) else 0
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    # Not below the project: the path of a socket has 107 bytes at most, and Slurm's programs
-    # run as different users. What ends late may still write there.
-    folder = Path(tempfile.mkdtemp(prefix="systems-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _installed(systems: list[System], lines: list[Line], say: Say) -> Iterator[System]:
@@ -107,7 +97,7 @@ def _installed(systems: list[System], lines: list[Line], say: Say) -> Iterator[S
 
 def _watch(system: System, lines: list[Line], say: Say) -> None:
     say(f"{system.name}: starting")
-    with ExitStack() as started, _folder() as folder:
+    with ExitStack() as started, folder_of_this_run() as folder:
         try:
             system.start(started)
             app = started.enter_context(watched(system, folder))

@@ -106,9 +106,12 @@ class _Rest(Server):
     name = "Slurm REST API"
 
     def command(self) -> list[str]:
-        as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        options = ["-a", "rest_auth/jwt", "-s", "openapi/v0.0.38"]
-        return [*as_nobody, "/usr/sbin/slurmrestd", *options, f"127.0.0.1:{self.ports[0]}"]
+        return [
+            # With another user the kernel forgets the leash, so it is put on again.
+            *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"),
+            *("--pdeathsig=TERM", "/usr/sbin/slurmrestd"),
+            *("-a", "rest_auth/jwt", "-s", "openapi/v0.0.38", f"127.0.0.1:{self.ports[0]}"),
+        ]
 
     def problem(self) -> str | None:
         """It is ready when it refuses who has no token."""

@@ -5,12 +5,10 @@ takes, and asks its own API, not through the app, how a job is.
 """
 
 import os
-import signal
 import subprocess
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +17,10 @@ from typing import Any, ClassVar
 import requests
 
 from demo.part import ROOT, Part, PartFailed, get
+from tests.systems.leftovers import end_session, new_mark
 
 LOGS = ROOT / ".local/systems/logs"
 _START = 120.0  # seconds until a server must answer
-_MARK = "SYSTEMS_STARTED_BY"
 # A user's own settings of these would change what is started, or send it elsewhere.
 _NOT_INHERITED = ("AIRFLOW", "PREFECT_", "RAY_", "SLURM_", "PYTHON", "VIRTUAL_ENV")
 
@@ -112,8 +110,8 @@ class System(ABC):
     def whole_environment(self) -> dict[str, str]:
         """That of the system's programs."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-        path = {"PATH": f"{self.programs}:{inherited.get('PATH', os.defpath)}"}
-        return {**inherited, **path, **self.environment}
+        path = f"{self.programs}:{inherited.get('PATH', os.defpath)}"
+        return {**inherited, "PATH": path, "TMPDIR": str(self.folder), **self.environment}
 
     def run(self, *command: str) -> str:
         """What one of its programs prints."""
@@ -144,12 +142,11 @@ class Server(Part):
         log.unlink(missing_ok=True)
         super().__init__(log, ports or [])
         self.system = system
-        self._mark = f"{_MARK}={uuid.uuid4()}"
+        self._mark = new_mark()
 
     def inherited(self) -> dict[str, str]:
         """The system's environment, and a mark by which to know what was started."""
-        name, _, value = self._mark.partition("=")
-        return {**self.system.whole_environment(), name: value}
+        return {**self.system.whole_environment(), **self._mark}
 
     @property
     def url(self) -> str:
@@ -182,18 +179,5 @@ class Server(Part):
         return str(self.system.programs / name)
 
     def _end_the_rest(self) -> None:
-        if self._process is None:
-            return
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # it ended meanwhile
-                if self._is_ours(process):
-                    os.kill(int(process.name), signal.SIGKILL)
-
-    def _is_ours(self, process: Path) -> bool:
-        """Whether it is in the server's session, or inherited the mark in its environment.
-
-        One may have begun a session of its own, another have overwritten its environment.
-        """
-        session = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[3]
-        environment = (process / "environ").read_bytes().split(b"\0")
-        return int(session) == self.pid or self._mark.encode() in environment
+        if self._process is not None:
+            end_session(self.pid, self._mark)
