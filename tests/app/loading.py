@@ -29,17 +29,12 @@ class Loaded:
     modules: dict[str, Path]
 
 
-def load_app(folder: Path, working_folder: Path) -> Loaded:
-    """Load the app in `folder` with no setting and no other import path than Python's own."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-B", worker_rules.__file__, str(folder)],
-        cwd=working_folder,
-        env={},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def load_app(folder: Path, working_folder: Path, packages: Path | None = None) -> Loaded:
+    """Load the app in `folder` with no setting and no other import path than Python's own.
+
+    With `packages`, that folder takes the place of Python's own site-packages.
+    """
+    done = run_alone([worker_rules.__file__, str(folder)], working_folder, {}, packages)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     functions = found["functions"]
@@ -50,4 +45,26 @@ def load_app(folder: Path, working_folder: Path) -> Loaded:
             function["name"]: function["faults"] for function in functions if function["faults"]
         },
         modules={name: Path(file) for name, file in found["modules"].items()},
+    )
+
+
+def run_alone(
+    arguments: list[str],
+    working_folder: Path,
+    settings: dict[str, str],
+    packages: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python on these settings, without the paths of this process; `packages` as above."""
+    alone = ["-P", "-s", "-B"]  # neither the script's folder, nor the user's packages
+    if packages:
+        alone.append("-S")  # nor site-packages
+        settings = settings | {"PYTHONPATH": str(packages)}
+    return subprocess.run(
+        [sys.executable, *alone, *arguments],
+        cwd=working_folder,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
