@@ -1,6 +1,7 @@
 """An engine without threads: a test runs its turns and its activities, on a clock that it sets."""
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,8 @@ class HandEngine(Engine):
     def __init__(self, worker: Any, store: Store | None = None) -> None:
         self.clock = HandClock()
         super().__init__(store or Store(":memory:"), worker, self.clock)
+        # Python 3.13 warns of connections that nobody closed.
+        weakref.finalize(self, self.store.close)
         # What the store has to run when the process starts; see Engine.start.
         self.waiting: list[Task] = self.store.tasks()
 

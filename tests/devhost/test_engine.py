@@ -7,6 +7,7 @@ threads and crashes let it run.
 import json
 import threading
 import time
+import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -789,6 +790,7 @@ class Running(Engine):
         super().__init__(
             store or Store(":memory:"), worker, SystemClock(), on_crash=self.died.append
         )
+        weakref.finalize(self, self.store.close)
 
     def ends(self, id_: str) -> None:
         wait_until(lambda: (instance := self.store.instance(id_)) and instance.ended)
