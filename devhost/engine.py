@@ -199,9 +199,9 @@ class Engine:
                     due = self.store.next_due()
                     self._clock.wait(self._wake, moment(due) if due else None)
         except BaseException as error:  # noqa: BLE001 - told, not hidden
-            self._die(error)
+            self.die(error)
 
-    def _die(self, error: BaseException) -> None:
+    def die(self, error: BaseException) -> None:
         """Do nothing more, as if killed; the owner ends the process."""
         log.critical("The engine died; the host can't go on", exc_info=error)
         self._dead = True
@@ -431,7 +431,7 @@ class Engine:
             if not self._dead:
                 self.store.finish_task(task, outcome)
         except BaseException as error:  # noqa: BLE001 - told, not hidden
-            self._die(error)
+            self.die(error)
 
 
 def _storable(text: str) -> str:

@@ -15,8 +15,8 @@ timer or timer trigger, whenever nothing else is left to do: a day of polls take
 polls take. History timestamps and `current_utc_datetime` follow. Activities are real: what they
 ask of the network takes real time, during which the clock stands still.
 
-`crash_at` has the host die at a named point, as `kill -9` would; `restart` starts it again on the
-same state file.
+`crash_at` has the host die at a named point, as `kill -9` would, `crash` wherever it is; `restart`
+starts it again on the same state file. `set_clock` sets the clock as somebody may set a machine's.
 """
 
 import asyncio
@@ -82,6 +82,10 @@ class VirtualClock:
         with self._state:
             if not self._state.wait_for(lambda: self._settled or self._dead, _PATIENCE):
                 raise TimeoutError(f"the host did not come to rest; its clock is at {self._now}")
+
+    def set(self, by: timedelta) -> None:
+        """Set the time forward or back at once; what was due in between is late."""
+        self._now += by
 
     def reset(self) -> None:
         """Forget the sleepers of a host that is gone; the time stays."""
@@ -175,6 +179,14 @@ class VirtualHost:
         """Have the host die when it next comes to a point with an instance that matches."""
         self._crash_points.append((point, matching))
 
+    def crash(self) -> Crash:
+        """Have the host die now. What is under way raises what this returns, and does no more."""
+        self.crashed = True
+        crash = Crash("here")
+        self._engine.die(crash)
+        self.clock.settle(dead=True)
+        return crash
+
     def _boot(self) -> None:
         self.crashed = False
         self.clock.reset()
@@ -208,6 +220,10 @@ class VirtualHost:
     def advance(self, **by: float) -> None:
         """Move the clock by `hours=...`, `minutes=...`, ... as `timedelta` takes them."""
         self.clock.move(timedelta(**by))
+
+    def set_clock(self, **by: float) -> None:
+        """Set the clock forward, or back with a negative number, at once."""
+        self.clock.set(timedelta(**by))
 
     def run_until(self, condition: Callable[[], bool], **within: float) -> None:
         """Move the clock until `condition` holds, looked at whenever the host is at rest.

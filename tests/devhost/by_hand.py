@@ -64,7 +64,7 @@ class HandEngine(Engine):
     def _submit(self, task: Task) -> None:
         self.waiting.append(task)
 
-    def _die(self, error: BaseException) -> None:
+    def die(self, error: BaseException) -> None:
         raise error
 
     def turns(self) -> None:
