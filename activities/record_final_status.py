@@ -25,9 +25,15 @@ def record_final_status(watch: object) -> bool:
     Returns:
         Whether the store took it.
     """
-    row = row_of(Watch.model_validate(watch))
+    seen = Watch.model_validate(watch)
+    row = row_of(seen)
     try:
-        services().monitors.finish(row)
+        monitors = services().monitors
+        if seen.raw_status != seen.logged_status:
+            # The store did not take the last poll, which told of a change.
+            last_poll = seen.model_copy(update={"verdict": None})
+            monitors.heartbeat(last_poll, previous_status=seen.logged_status)
+        monitors.finish(row)
     except JobMonitorError as error:
         log.warning("%s: final status %s not stored: %s", row.id, row.state, error)
         return False

@@ -1,12 +1,15 @@
 """The task hub as the triggers need it, over the SDK's durable client.
 
 The client tells an unknown instance by a falsy status, and a start that lost a race by a bare
-`Exception`. Here the first is `None`, and the second is looked up.
+`Exception`. Here the first is `None`, and the second is looked up. Where the hub does not answer,
+every function raises `StoreUnavailable`.
 """
 
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,7 +47,8 @@ class Instance:
 
 async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
     """The instance, or None."""
-    status = await client.get_status(instance_id, show_input=True)
+    with _errors():
+        status = await client.get_status(instance_id, show_input=True)
     if not status or status.runtime_status is None:
         return None
     output = status.output
@@ -75,23 +79,30 @@ async def current(
     return row if row.state.final else truth(row, await find(client, row.id), now)
 
 
-async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
     """Have a live watch poll soon; one whose instance is gone is started again.
+
+    Returns:
+        Whether it was started.
 
     Raises:
         StoreUnavailable: The task hub did not take it.
     """
-    await ensure_watched(client, row)
+    started = await ensure_watched(client, row)
     try:
         await client.raise_event(row.id, names.HINT, {})
     except Exception as error:
         instance = await find(client, row.id)
         if instance and not instance.ended:
             raise StoreUnavailable("the task hub did not take the hint") from error
+    return started
 
 
-async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
     """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
+
+    Returns:
+        Whether it was started.
 
     Raises:
         StoreUnavailable: The task hub did not take the start. The row stays, and the next
@@ -105,27 +116,30 @@ async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow)
         patience -= _LOOK_AGAIN
         instance = await find(client, row.id)
     if instance and not instance.ended and instance.run == row.run:
-        return
-    await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+        return False
+    return await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
 
 
-async def remove(client: df.DurableOrchestrationClient, instance_id: str) -> None:
-    """Terminate an instance, wait for its end, and purge it; one that is not there is fine.
+async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+    """Remove the instance of an earlier run: terminate it, wait for its end, purge it.
 
     Raises:
         StoreUnavailable: It did not end in time. The watchdog goes on from here.
     """
-    patience = _PATIENCE
-    instance = await find(client, instance_id)
-    if instance and not instance.ended:
-        await client.terminate(instance_id, "Removed to free a stuck monitor.")
-    while (instance := await find(client, instance_id)) and not instance.ended:
+    patience, told = _PATIENCE, False
+    while (instance := await find(client, row.id)) and instance.run != row.run:
+        if instance.ended:
+            with _errors():
+                await client.purge_instance_history(row.id)
+            return
         if patience <= 0:
             raise StoreUnavailable("the task hub did not end the stuck instance")
+        if not told:
+            with _errors():
+                await client.terminate(row.id, "Removed to free a stuck monitor.")
+            told = True
         await asyncio.sleep(_LOOK_AGAIN)
         patience -= _LOOK_AGAIN
-    if instance:
-        await client.purge_instance_history(instance_id)
 
 
 async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:
@@ -142,7 +156,8 @@ async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:
 
 async def _start(
     client: df.DurableOrchestrationClient, name: str, instance_id: str, input_: dict[str, object]
-) -> None:
+) -> bool:
+    """Start an instance; whether it was this call that did."""
     try:
         await client.start_new(name, instance_id, input_)
     except Exception as error:
@@ -150,6 +165,18 @@ async def _start(
         instance = await find(client, instance_id)
         if instance is None or instance.ended:
             raise StoreUnavailable("the task hub did not take the start") from error
+        return False
+    return True
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what the client raises, often a bare `Exception`, into our error."""
+    try:
+        yield
+    except Exception as error:
+        what = f"the task hub did not answer: {type(error).__name__}"
+        raise StoreUnavailable(what) from error
 
 
 def _run(input_: object) -> int | None:

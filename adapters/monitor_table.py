@@ -7,7 +7,7 @@ A partition for each monitor, named by its id, holds the truth:
 
 Three partitions help to find monitors without reading them all:
 
-- `~live`, by id: those that are watched; written before the monitor, removed after its end;
+- `~live`, by id and run: those that are watched; written before the run, removed after its end;
 - `~list`, newest first: what the list shows and filters by;
 - `~ended`, by time of the end: what the cleanup removes.
 
@@ -55,6 +55,20 @@ class Stored(NamedTuple):
     log: list[LogLine]
 
 
+class Claim(NamedTuple):
+    """That a run of a monitor may be live.
+
+    Attributes:
+        run: The run.
+        since: When it was begun.
+        key: Where it stands among the others.
+    """
+
+    run: int
+    since: datetime
+    key: str
+
+
 class MonitorTable:
     """The store of monitors. Every method raises `StoreUnavailable` if the store fails."""
 
@@ -92,11 +106,12 @@ class MonitorTable:
             Whether this caller did. If not, the row is no longer that of `ended`.
         """
         self._table.upsert(_live_entity(row))
+        # Before the row: what is cut off here, the watchdog finds by the entry above.
+        self._forget(ended)
         lines = [_log_entity(row.id, _ended(ended)), _log_entity(row.id, _started(row))]
         if not self._change(row.id, lambda now: row if now.run == ended.run else None, lines):
             return False
         self._table.upsert(_list_entity(row))
-        self._forget(ended)
         return True
 
     def heartbeat(self, watch: Watch, previous_status: str | None) -> MonitorRow | None:
@@ -178,12 +193,10 @@ class MonitorTable:
 
     def settle(self, row: MonitorRow) -> None:
         """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
+        self._table.upsert(_ended_entity(row) if row.ended_at else _live_entity(row))
         self._table.upsert(_list_entity(row))
         if row.ended_at:
-            self._table.upsert(_ended_entity(row))
-            self._table.delete(_LIVE, row.id)
-        else:
-            self._table.upsert(_live_entity(row))
+            self.drop_live(row.id, row.run)
 
     def delete(self, row: MonitorRow) -> bool:
         """Remove an ended monitor and its log, unless a new run began.
@@ -197,7 +210,7 @@ class MonitorTable:
             return False
         current = _row(entity)
         if current.run != row.run or not current.state.final:
-            self._table.delete(_ENDED, _ended_key(row))
+            self._forget(row)
             return False
         lines = [
             ("delete", dict(line))
@@ -233,19 +246,20 @@ class MonitorTable:
                 log.append(_log_line(entity))
         return Stored(row, log) if row else None
 
-    def live(self, after: str = "") -> Iterator[tuple[str, datetime]]:
-        """Ids of the monitors that may be live, and since when; in order, those after `after`."""
+    def live(self, after: str = "") -> Iterator[tuple[str, Claim]]:
+        """Ids of the monitors that may be live, in the order of their keys, those after `after`."""
         for entity in self._table.query(
             "PartitionKey eq @live and RowKey gt @after", {"live": _LIVE, "after": after}
         ):
-            yield entity["RowKey"], entity["startedAt"]
+            claim = Claim(entity["run"], entity["startedAt"], entity["RowKey"])
+            yield entity["monitorId"], claim
 
-    def drop_live(self, monitor_id: str) -> None:
-        """Forget a monitor that was never claimed."""
-        self._table.delete(_LIVE, monitor_id)
+    def drop_live(self, monitor_id: str, run: int) -> None:
+        """Forget that a run may be live."""
+        self._table.delete(_LIVE, _live_key(monitor_id, run))
 
     def remember_watchdog(self, after: str) -> None:
-        """Note the id that the watchdog came to; empty when it came to the end."""
+        """Note the key that the watchdog came to; empty when it came to the end."""
         keys = {"PartitionKey": _WATCHDOG, "RowKey": _WATCHDOG}
         self._table.upsert({**keys, "after": after})
 
@@ -349,7 +363,18 @@ def _row(entity: Entity) -> MonitorRow:
 
 
 def _live_entity(row: MonitorRow) -> dict[str, Any]:
-    return {"PartitionKey": _LIVE, "RowKey": row.id, "startedAt": row.started_at}
+    # A key for each run: the end of one, cut off and put right later, takes no other's away.
+    return {
+        "PartitionKey": _LIVE,
+        "RowKey": _live_key(row.id, row.run),
+        "monitorId": row.id,
+        "run": row.run,
+        "startedAt": row.started_at,
+    }
+
+
+def _live_key(monitor_id: str, run: int) -> str:
+    return f"{monitor_id} {run:06}"
 
 
 def _list_entity(row: MonitorRow) -> dict[str, Any]:

@@ -35,7 +35,7 @@ async def restart_monitor(
     again = await asyncio.to_thread(tools.monitors.begin_again, row, tools.now())
     if again is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended. Start it again with a POST.")
-    await hub.remove(client, row.id)
+    await hub.remove_earlier(client, again)
     await hub.ensure_watched(client, again)
     tell("restarted", again)
     return check_status(req, client, again, HTTPStatus.ACCEPTED)

@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import logging
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -24,6 +25,7 @@ from domain.start import Start, parse_start
 from triggers.answers import answers_problems, check_status, problem
 
 bp = df.Blueprint()
+log = logging.getLogger(__name__)
 
 BODY_LIMIT = 64 * 1024
 _ATTEMPTS = 5
@@ -49,10 +51,13 @@ async def start_monitor(
         job_id = await asyncio.to_thread(tools.jobs.submit, start.source, job)
         try:
             return await _watch(req, client, tools, start, job_id)
-        except StoreUnavailable as error:
+        except Exception as error:  # only this answer can tell the job's id
+            trace = not isinstance(error, StoreUnavailable)
+            log.warning("The watch of %s did not begin: %s", job_id, error, exc_info=trace)
+            what = "an error that is in the log" if trace else str(error)
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"The job runs, but its watch did not begin: {error}. Watch it by its jobId.",
+                f"The job runs, but its watch did not begin: {what}. Watch it by its jobId.",
                 jobId=job_id,
             )
     return await _watch(req, client, tools, start, job_id)
@@ -72,7 +77,9 @@ async def _watch(
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
-        await hub.ensure_watched(client, row)
+        started = await hub.ensure_watched(client, row)
+        if started and not is_new:  # its caller was cut off, maybe before the list knew of it
+            await asyncio.to_thread(tools.monitors.settle, row)
     return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
 
 

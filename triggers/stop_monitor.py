@@ -39,11 +39,12 @@ async def stop_monitor(
     row = await hub.current(client, row, tools.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
-        await hub.hint(client, row)
-    asked = await asyncio.to_thread(tools.monitors.get, row.id) or row
-    status = HTTPStatus.OK if asked.state.final else HTTPStatus.ACCEPTED
-    return json_answer(status, {"monitor": asked.to_wire()})
+    asked = await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop)
+    if asked and await hub.hint(client, row):
+        await asyncio.to_thread(tools.monitors.settle, row)
+    row = await asyncio.to_thread(tools.monitors.get, row.id) or row
+    status = HTTPStatus.OK if row.state.final else HTTPStatus.ACCEPTED
+    return json_answer(status, {"monitor": row.to_wire()})
 
 
 def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:

@@ -10,7 +10,6 @@ that it does may be done twice.
 
 import asyncio
 import logging
-from datetime import datetime
 from itertools import islice
 from time import monotonic
 
@@ -19,6 +18,7 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.event_log import tell
+from adapters.monitor_table import Claim
 from adapters.services import Services, services
 from domain.errors import JobMonitorError
 from domain.watch_over import START_GRACE, Measure, measure
@@ -54,26 +54,42 @@ async def watch_over_all(client: df.DurableOrchestrationClient, tools: Services)
     after = await asyncio.to_thread(tools.monitors.recall_watchdog)
     while monotonic() < deadline:
         batch = await asyncio.to_thread(_batch, tools, after)
-        await asyncio.gather(*(watch_over(client, tools, *each) for each in batch))
-        after = batch[-1][0] if len(batch) == _AT_ONCE else ""
+        await asyncio.gather(*(_look(client, tools, *each) for each in batch))
+        after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
     await asyncio.to_thread(tools.monitors.remember_watchdog, after)
 
 
-def _batch(tools: Services, after: str) -> list[tuple[str, datetime]]:
+def _batch(tools: Services, after: str) -> list[tuple[str, Claim]]:
     return list(islice(tools.monitors.live(after), _AT_ONCE))
 
 
+async def _look(
+    client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, claim: Claim
+) -> None:
+    """Watch over one monitor; trouble with it must not keep the others from being looked at."""
+    try:
+        await watch_over(client, tools, monitor_id, claim)
+    except Exception as error:  # whatever it is, the next run tries again
+        trace = not isinstance(error, JobMonitorError)
+        log.warning("%s: can't be looked after now: %s", monitor_id, error, exc_info=trace)
+
+
 async def watch_over(
-    client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, since: datetime
+    client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, claim: Claim
 ) -> Measure:
-    """Do what is to be done about one monitor that is said to be live since then."""
+    """Do what is to be done about one monitor that is said to be live."""
     row = await asyncio.to_thread(tools.monitors.get, monitor_id)
     now = tools.now()
+    if (row is None or row.run < claim.run) and now < claim.since + START_GRACE:
+        return Measure.NOTHING  # its caller may be about to claim it
+    if row is None or row.run != claim.run:
+        # Left by a caller that died before its claim, or when a later run began.
+        if row:
+            await asyncio.to_thread(tools.monitors.settle, row)
+        await asyncio.to_thread(tools.monitors.drop_live, monitor_id, claim.run)
     if row is None:
-        if now >= since + START_GRACE:  # the caller died before its claim
-            await asyncio.to_thread(tools.monitors.drop_live, monitor_id)
         return Measure.NOTHING
     instance = None if row.state.final else await hub.find(client, monitor_id)
     status = instance.runtime_status if instance else None
@@ -86,7 +102,10 @@ async def watch_over(
             await asyncio.to_thread(tools.monitors.finish, ended)
             tell("ended", ended, state=ended.state, reason=ended.reason)
         case Measure.RESUME:
+            # What was cut off may not have come as far as the list.
+            await asyncio.to_thread(tools.monitors.settle, row)
             await asyncio.to_thread(tools.monitors.note_resumed, row, now)
+            await hub.remove_earlier(client, row)
             await hub.ensure_watched(client, row)
             tell("resumed", row, found=status or "no instance")
         case Measure.FLAG_STALE:

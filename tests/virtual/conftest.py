@@ -19,6 +19,9 @@ poll_interval_seconds = 60
 [sources.demo.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
+[sources.demo.submit]
+url = "{url}/jobs"
+job_id = "id"
 [sources.demo.cancel]
 url = "{url}/jobs/{{job_id}}/cancel"
 [sources.demo.outcomes]

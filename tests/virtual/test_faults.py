@@ -1,0 +1,330 @@
+"""The app cut off at each operation of each of its functions, and brought out of its time.
+
+Every test asks the same afterwards, of what a caller was promised and of what a caller tries
+again: one final row with the right state (I2), one `ended` line for each run that ended (I3), one
+right entry in the list, none among the live ones, the instance ended (I1), the job left alone (I5).
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from domain.monitor import MonitorRow, State
+from tests.api import Body, new_job_id
+from tests.virtual.conftest import Lab
+from tests.virtual.cuts import How, asked, cuts
+
+# The SDK warns of every event that comes while nothing awaits it, as hints may.
+pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+
+RUNNING: Body = {"status": "processing"}
+DONE: Body = {"status": "completed"}
+HOUR = 3_600
+
+
+@pytest.fixture(autouse=True)
+def own_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without the monitors of other tests, which the watchdog would look after as well."""
+    monkeypatch.setattr("adapters.monitor_table.TABLE", f"Monitors{uuid.uuid4().hex}")
+
+
+def entries(lab: Lab, partition: str, monitor_id: str) -> list[str]:
+    """Keys of what helps to find a monitor."""
+    found = lab.table._table.query("PartitionKey eq @p", {"p": partition})
+    return [e["RowKey"] for e in found if e.get("monitorId", e["RowKey"]) == monitor_id]
+
+
+def listed(lab: Lab, job_id: str) -> list[MonitorRow]:
+    return lab.table.page(10, jobId=job_id)[0]
+
+
+def is_watched(lab: Lab, job_id: str) -> None:
+    """A live monitor is where it should be."""
+    lab.host.advance(seconds=1)  # a poll that is under way comes to its end
+    row = lab.table.get(f"demo.{job_id}")
+    assert row is not None
+    assert lab.host.status(row.id)["runtimeStatus"] == "Running"
+    assert listed(lab, job_id) == [row]
+    assert len(entries(lab, "~live", row.id)) == 1
+
+
+def ended_well(lab: Lab, job_id: str, state: str = "Succeeded", run: int = 1) -> None:
+    """I1, I2, I3, I5: a monitor that ended is as if nothing had happened."""
+    monitor_id = f"demo.{job_id}"
+    instance = lab.host.wait_for(monitor_id, minutes=1)
+    assert instance["runtimeStatus"] == ("Terminated" if state == "Terminated" else "Completed")
+    stored = lab.table.read(monitor_id)
+    assert stored is not None
+    assert (stored.row.state, stored.row.run) == (state, run)
+    ends = Counter(line.run for line in stored.log if line.event == "ended")
+    assert ends[run] == 1
+    assert set(ends.values()) == {1}
+    assert listed(lab, job_id) == [stored.row]
+    counts = {p: len(entries(lab, p, monitor_id)) for p in ("~live", "~list", "~ended")}
+    assert counts == {"~live": 0, "~list": 1, "~ended": 1}
+    assert not [r for r in lab.source.requests if r.method != "GET" and job_id in r.target]
+
+
+def watched(lab: Lab, job_id: str, **settings: Any) -> str:
+    """Begin to watch a job that runs; the monitor's id."""
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, **({"pollIntervalSeconds": HOUR} | settings))
+    lab.host.advance(seconds=10)
+    return str(started["id"])
+
+
+def finish(lab: Lab, job_id: str) -> None:
+    """Let the job end, and have it looked at."""
+    lab.source.behave(job_id, DONE)
+    assert lab.api.call("POST", f"/api/monitors/demo.{job_id}/notify").status_code == 202
+    lab.host.run_until(lab.ended(job_id), minutes=1)
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("again", [True, False], ids=["asked again", "left alone"])
+def test_a_start_that_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
+) -> None:
+    """I1, I2: asking again is all it takes; what was claimed is watched even without."""
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        lab.source.behave(job_id, RUNNING)
+        start = {"jobId": job_id, "pollIntervalSeconds": HOUR}
+        with cut:
+            answer = asked(lab.api.post, start)
+        promised = answer is not None and answer.status_code == 202
+        assert promised or cut.reached
+        if again:
+            assert lab.api.post(start).status_code in (200, 202), cut
+        lab.host.advance(minutes=11)
+        if again or promised or lab.table.get(f"demo.{job_id}"):
+            is_watched(lab, job_id)
+            finish(lab, job_id)
+            ended_well(lab, job_id)
+        else:
+            assert not entries(lab, "~live", f"demo.{job_id}"), cut
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_start_that_has_the_job_started_and_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2: an answer after the job was started holds its id; what was claimed is watched."""
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        lab.source.behave(job_id, RUNNING)
+        lab.source.behave("submit", {"id": job_id})
+        before = len(lab.source.requests)
+        with cut:
+            start = {"job": {"a": 1}, "pollIntervalSeconds": HOUR}
+            answer = asked(lab.api.post, start)
+        submitted = len(lab.source.requests) > before
+        assert submitted is (cut.made != ["table: ping"])
+        if answer is not None and submitted:
+            body = answer.json()
+            assert answer.status_code in (202, 503)
+            assert job_id in (body.get("jobId"), body.get("monitor", {}).get("jobId"))
+        lab.host.advance(minutes=11)
+        claimed = lab.table.get(f"demo.{job_id}") is not None
+        assert claimed or cut.reached
+        if submitted and not claimed:  # nobody was promised a watch; by its id it can be had
+            assert lab.api.post({"jobId": job_id}).status_code == 202
+        if submitted:
+            is_watched(lab, job_id)
+            finish(lab, job_id)
+            ended_well(lab, job_id)
+
+
+def test_whatever_fails_after_the_job_was_started_the_answer_holds_its_id(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2: also if it is a fault of the app's own; and the watchdog picks the job up."""
+
+    async def broken(*_: object) -> bool:
+        raise RuntimeError("a fault")
+
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.source.behave("submit", {"id": job_id})
+    with monkeypatch.context() as during:
+        during.setattr("adapters.hub.ensure_watched", broken)
+        answer = lab.api.post({"job": {"a": 1}})
+    assert (answer.status_code, answer.json()["jobId"]) == (503, job_id)
+    lab.host.advance(minutes=6)
+    is_watched(lab, job_id)
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("again", [True, False], ids=["asked again", "left alone"])
+def test_a_next_run_that_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
+) -> None:
+    """I2, I3: the earlier outcome stays in the log, and the earlier run leaves nothing else."""
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        watched(lab, job_id, timeoutSeconds=60)
+        lab.host.run_until(lab.ended(job_id), minutes=2)
+        ended_well(lab, job_id, "Expired")
+        lab.host.advance(seconds=1)
+        start = {"jobId": job_id, "pollIntervalSeconds": HOUR}
+        with cut:
+            asked(lab.api.post, start)
+        if again:
+            assert lab.api.post(start).status_code in (200, 202)
+        lab.host.advance(minutes=11)
+        row = lab.table.get(f"demo.{job_id}")
+        assert row is not None
+        if again or row.run == 2:
+            is_watched(lab, job_id)
+            finish(lab, job_id)
+            ended_well(lab, job_id, run=2)
+        else:
+            ended_well(lab, job_id, "Expired")
+        stored = lab.table.read(row.id)
+        assert stored is not None
+        first = [line for line in stored.log if line.run == 1]
+        assert [line.event for line in first] == ["started", "status", "ended"]
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_poll_and_an_end_that_are_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2, I3: the activities run again, and what they did before counts once."""
+    for cut in cuts(lab, monkeypatch, how, activities=True):
+        job_id = new_job_id()
+        lab.source.behave(job_id, RUNNING, {"status": "queued"}, DONE)
+        with cut:
+            lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+            lab.host.advance(minutes=3)
+        lab.host.run_until(lab.ended(job_id), minutes=30)
+        ended_well(lab, job_id)
+        stored = lab.table.read(f"demo.{job_id}")
+        assert stored is not None
+        assert stored.row.polls in (2, 3)  # the job moves on when a poll is made twice
+        changes = [line.to for line in stored.log if line.event == "status"]
+        assert changes[-1] == "completed"
+        assert len(set(changes)) == len(changes)
+
+
+def _nothing(_lab: Lab, _job_id: str) -> None:
+    """The watch runs as it should."""
+
+
+def _terminated(lab: Lab, job_id: str) -> None:
+    lab.host.terminate(f"demo.{job_id}", "no longer needed")
+
+
+def _never_started(lab: Lab, job_id: str) -> None:
+    lab.host.terminate(f"demo.{job_id}")
+    lab.host.wait_for(f"demo.{job_id}", "Terminated", minutes=1)
+    url = f"/runtime/webhooks/durabletask/instances/demo.{job_id}"
+    assert lab.api.call("DELETE", url).status_code == 200
+
+
+def _stuck_after_a_restart(lab: Lab, job_id: str) -> None:
+    """Whoever restarted it died after the first step."""
+    lab.host.suspend(f"demo.{job_id}")
+    lab.host.wait_for(f"demo.{job_id}", "Suspended", minutes=1)
+    row = lab.table.get(f"demo.{job_id}")
+    assert row is not None
+    assert lab.table.begin_again(row, lab.host.now)
+
+
+def _half_ended(lab: Lab, job_id: str) -> None:
+    finish(lab, job_id)
+    lab.host.wait_for(f"demo.{job_id}", minutes=1)
+    row = lab.table.get(f"demo.{job_id}")
+    assert row is not None
+    lab.table.settle(row.model_copy(update={"ended_at": None, "state": State.MONITORING}))
+    lab.table._table.delete("~ended", entries(lab, "~ended", row.id)[0])
+
+
+TROUBLE: dict[Callable[[Lab, str], None], tuple[str, int]] = {
+    _nothing: ("Succeeded", 1),
+    _terminated: ("Terminated", 1),
+    _never_started: ("Succeeded", 1),
+    _stuck_after_a_restart: ("Succeeded", 2),
+    _half_ended: ("Succeeded", 1),
+}
+"""What the watchdog finds, with the state and the run in which the monitor ends."""
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_a_watchdog_that_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, trouble: Callable[[Lab, str], None]
+) -> None:
+    """I1, I2, I3: its next run completes what this one began."""
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        watched(lab, job_id)
+        lab.host.advance(minutes=1)
+        trouble(lab, job_id)
+        with cut:
+            lab.host.advance(minutes=5)
+        lab.host.advance(minutes=11)
+        row = lab.table.get(f"demo.{job_id}")
+        assert row is not None
+        if not row.state.final:
+            is_watched(lab, job_id)
+            finish(lab, job_id)
+        ended_well(lab, job_id, *TROUBLE[trouble])
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_restart_that_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2: the watchdog frees the stuck monitor, if the row went on as the next run."""
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        monitor_id = watched(lab, job_id)
+        lab.host.advance(minutes=2)
+        lab.host.suspend(monitor_id)
+        lab.host.wait_for(monitor_id, "Suspended", minutes=1)
+        with cut:
+            asked(lab.api.call, "POST", f"/api/monitors/{monitor_id}/restart")
+        lab.host.advance(minutes=11)
+        row = lab.table.get(monitor_id)
+        assert row is not None
+        if row.run == 1:
+            assert cut.reached
+            lab.host.resume(monitor_id)
+            lab.host.wait_for(monitor_id, "Running", minutes=1)
+        is_watched(lab, job_id)
+        finish(lab, job_id)
+        ended_well(lab, job_id, run=row.run)
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_cleanup_that_is_cut_off_anywhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I8: what lives stays; what is past its retention is gone with all that led to it."""
+    living = new_job_id()
+    watched(lab, living, timeoutSeconds=366 * 86_400, pollIntervalSeconds=86_400)
+    for cut in cuts(lab, monkeypatch, how):
+        job_id = new_job_id()
+        lab.source.behave(job_id, DONE)
+        lab.api.start(jobId=job_id)
+        lab.host.run_until(lab.ended(job_id), minutes=1)
+        ended_well(lab, job_id)
+        # The host is asleep while it gets old; else there would be 700 cleanups before.
+        lab.host.terminate("periodic-cleanup")
+        lab.host.wait_for("periodic-cleanup", "Terminated", minutes=1)
+        lab.host.set_clock(days=30, minutes=2.5 - lab.host.now.minute % 5)
+        lab.host.advance(seconds=0)
+        with cut:
+            asked(lab.api.call, "POST", "/api/cleanup")
+            lab.host.advance(seconds=20)
+        lab.host.advance(minutes=130)
+        is_watched(lab, living)
+        monitor_id = f"demo.{job_id}"
+        assert lab.table.read(monitor_id) is None
+        assert not [p for p in ("~live", "~list", "~ended") if entries(lab, p, monitor_id)]
+        with pytest.raises(KeyError):
+            lab.host.status(monitor_id)
