@@ -11,7 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test lint e2e systems fuzz check bench package lock clean
+.PHONY: help demo run test lint e2e systems fuzz check bench package replay lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -46,6 +46,9 @@ check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=de
 
 bench: $(PACKAGES) $(AZURITE) ## Measure what a poll costs, and how many monitors are held
 	$(BIN)/python -m tests.bench
+
+replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
+	@$(BIN)/python -m devhost replay $(or $(FILES),tests/histories/*/*.json)
 
 package: $(PACKAGES) ## List the files that are deployed
 	@$(BIN)/python -m tests.app.package
