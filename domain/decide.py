@@ -4,6 +4,7 @@
 2. If somebody asked to stop the watch, it is `Stopped`.
 3. "Not found" three times in a row is `Lost`: nothing else that a poll sees ends a watch.
 4. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
+   A poll that was asked for before, and answered after it, is not the last: one more is made.
 5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
 6. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
    twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The
@@ -55,10 +56,17 @@ def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
     )
 
 
-def decide(watch: Watch, poll: Poll, now: datetime) -> Watch:
-    """The watch of the next generation: with a verdict, or with the time of the next poll."""
+def decide(watch: Watch, poll: Poll, now: datetime, asked_at: datetime | None = None) -> Watch:
+    """The watch of the next generation: with a verdict, or with the time of the next poll.
+
+    Args:
+        watch: The watch before the poll.
+        poll: What the poll saw.
+        now: The time.
+        asked_at: When the poll was asked for, if that was earlier.
+    """
     watch = observe(watch, poll, now)
-    ending = _ending(watch, poll.stop, now)
+    ending = _ending(watch, poll.stop, asked_at or now)
     if ending:
         state, reason, cancel_job = ending
         verdict = Verdict(state=state, reason=reason, ended_at=now)
@@ -91,7 +99,7 @@ def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
 
 
 def _ending(
-    watch: Watch, stop: StopRequest | None, now: datetime
+    watch: Watch, stop: StopRequest | None, asked_at: datetime
 ) -> tuple[State, str, bool] | None:
     """The state, why, and whether the job is to be cancelled; None if the watch goes on."""
     outcome = watch.outcome
@@ -102,7 +110,7 @@ def _ending(
     if watch.not_found >= NOT_FOUND_LIMIT:
         why = f"The source did not know the job {watch.not_found} times in a row."
         return State.LOST, why, False
-    if now < watch.expire_time:
+    if asked_at < watch.expire_time:
         return None
     cancel_job = watch.on_expiry == "cancel"
     if watch.failures:

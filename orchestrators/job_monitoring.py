@@ -39,9 +39,9 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
     watch = Watch.model_validate(context.get_input())
     context.set_custom_status(watch.custom_status())
     if watch.verdict is None:
-        poll, hinted = yield from _next_poll(context, watch)
+        poll, asked_at, hinted = yield from _next_poll(context, watch)
         now = context.current_utc_datetime
-        watch = decide(watch, poll, now)
+        watch = decide(watch, poll, now, asked_at)
         if hinted and watch.verdict is None:
             sooner = min(watch.next_poll_at, earliest_hinted_poll(watch, now))
             watch = watch.model_copy(update={"next_poll_at": sooner})
@@ -57,7 +57,7 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
 
 
 def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
-    """Wait, then poll. Returns the poll, and whether a hint came before it or meanwhile."""
+    """Wait, then poll. Returns the poll, its time, and whether a hint came by its end."""
     due: Any = context.create_timer(watch.next_poll_at)
     hint = context.wait_for_external_event(names.HINT)
     yield context.task_any([due, hint])
@@ -66,13 +66,14 @@ def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
         earliest = earliest_hinted_poll(watch, context.current_utc_datetime)
         if context.current_utc_datetime < earliest:
             yield context.create_timer(earliest)
+    asked_at = context.current_utc_datetime
     look = context.call_activity(names.GET_JOB_STATUS, watch.to_wire())
     try:
         poll = Poll.model_validate((yield look))
     except Exception as error:  # noqa: BLE001 - an activity's error reaches us as this alone
         # A worker that died or a fault of ours. It says nothing about the job (I6).
         poll = Poll(outcome=Outcome.UNREACHABLE, detail=f"The poll failed: {error}"[:1_000])
-    return poll, hint.is_completed
+    return poll, asked_at, hint.is_completed
 
 
 def _finish(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:

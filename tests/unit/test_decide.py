@@ -82,6 +82,16 @@ def test_the_watch_expires_at_the_exact_instant(now: datetime, ended: bool) -> N
         assert state_of(decided) is State.EXPIRED
 
 
+@pytest.mark.parametrize(("asked_at", "ended"), [(EXPIRE - MINUTE, False), (EXPIRE, True)])
+def test_a_poll_asked_for_before_the_expire_time_is_not_the_last(
+    asked_at: datetime, ended: bool
+) -> None:
+    late = EXPIRE + timedelta(minutes=5)
+    decided = decide(watch(), Poll(outcome=Outcome.RUNNING), late, asked_at)
+    assert (decided.verdict is not None) is ended
+    assert ended or decided.next_poll_at == EXPIRE
+
+
 def test_the_last_poll_is_made_at_the_expire_time() -> None:
     soon = NOW + timedelta(seconds=10)
     decided = decide(watch(expire_time=soon), Poll(outcome=Outcome.RUNNING), NOW)

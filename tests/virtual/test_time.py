@@ -54,6 +54,20 @@ def test_the_last_poll_is_made_at_the_exact_instant_of_expiry(lab: Lab, last: Bo
     assert row.ended_at == row.expire_time == begin + timedelta(seconds=90)
 
 
+def test_a_poll_that_the_expiry_overtakes_is_not_the_last_look(lab: Lab) -> None:
+    """It saw the job running before the expiry, and came back, from a host that was dead, after."""
+    job_id = new_job_id()
+
+    def overtaken() -> Body:
+        lab.host.set_clock(seconds=31)
+        return RUNNING
+
+    lab.source.behave(job_id, overtaken, DONE)
+    lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=30)
+    lab.host.run_until(lab.ended(job_id))
+    assert lab.state(job_id) == "Succeeded"
+
+
 def test_hours_of_outage_cost_few_polls_and_lose_nothing(lab: Lab) -> None:
     """I6: the back-off goes to 15 minutes, and the watch sees the end after the outage."""
     job_id = new_job_id()
