@@ -89,11 +89,11 @@ async def _claim(
     """The monitor of the job, and whether this call began its run."""
     for _ in range(_ATTEMPTS):
         new = start.request.new_row(start.source, job_id, tools.now())
-        if await asyncio.to_thread(tools.monitors.claim, new):
-            return new, True
         known = await asyncio.to_thread(tools.monitors.get, new.id)
         if known is None:
-            continue  # removed between the two
+            if await asyncio.to_thread(tools.monitors.claim, new):
+                return new, True
+            continue  # somebody else was first
         known = await hub.current(client, known, tools.now())
         if not known.state.final or known.state.job_ended:
             return known, False

@@ -27,8 +27,10 @@ from devhost.testing import Crash
 from domain.errors import StoreUnavailable
 from tests.virtual.conftest import Lab
 
+# The package shows the class of that name instead.
+CLIENT: Any = importlib.import_module("azure.durable_functions.models.DurableOrchestrationClient")
 _TABLE = ("ping", "find", "query", "upsert", "delete", "commit")
-_HUB = ("get_async_request", "post_async_request", "delete_async_request")
+HUB = ("get_async_request", "post_async_request", "delete_async_request")
 log = logging.getLogger(__name__)
 
 _LIMIT = 60  # operations; nothing here makes as many
@@ -123,14 +125,11 @@ def cuts(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, *, activities: bool = False
 ) -> Iterator[Cut]:
     """A round for each operation; of the activities of `JobMonitoring`, or of all else."""
-    client: Any = importlib.import_module(
-        "azure.durable_functions.models.DurableOrchestrationClient"
-    )
     now: list[Cut] = []
     for name in _TABLE:
         monkeypatch.setattr(Table, name, _through_table(now, name, getattr(Table, name)))
-    for name in _HUB:
-        monkeypatch.setattr(client, name, _through_hub(now, name, getattr(client, name)))
+    for name in HUB:
+        monkeypatch.setattr(CLIENT, name, _through_hub(now, name, getattr(CLIENT, name)))
     for number in range(_LIMIT):
         cut = Cut(lab, how, number, activities=activities)
         now[:] = [cut]

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from domain.monitor import MonitorRow, State
 from tests.api import Body, new_job_id
 from tests.virtual.conftest import Lab
-from tests.virtual.cuts import How, asked, cuts
+from tests.virtual.cuts import CLIENT, HUB, How, asked, cuts
 
 # The SDK warns of every event that comes while nothing awaits it, as hints may.
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
@@ -328,3 +329,169 @@ def test_a_cleanup_that_is_cut_off_anywhere(
         assert not [p for p in ("~live", "~list", "~ended") if entries(lab, p, monitor_id)]
         with pytest.raises(KeyError):
             lab.host.status(monitor_id)
+
+
+def test_activities_that_all_run_twice(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I2, I3, I8: as a host does that lost the first result."""
+    activities: Any = lab.host._app.activities
+    for name, run in list(activities.items()):
+        monkeypatch.setitem(activities, name, lambda text, run=run: [run(text), run(text)][1])
+    job_id, expiring = new_job_id(), new_job_id()
+    lab.source.behave("cancel", {"status": "cancelled"})
+    monitor_id = watched(lab, job_id, pollIntervalSeconds=60)
+    watched(lab, expiring, timeoutSeconds=90, onExpiry="cancel")
+    lab.host.advance(hours=2)
+    is_watched(lab, job_id)
+    finish(lab, job_id)
+    ended_well(lab, job_id)
+    stored = lab.table.read(monitor_id)
+    assert stored is not None
+    assert [line.event for line in stored.log] == ["started", "status", "status", "ended"]
+    row = lab.table.get(f"demo.{expiring}")
+    assert row is not None
+    assert (row.state, row.cancel_result) == (State.EXPIRED, "accepted")
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_activities_of_an_earlier_run_that_come_late_change_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """I3: neither while the next run is live, nor when it ended."""
+    activities: Any = lab.host._app.activities
+    calls: list[tuple[Callable[[str], str], str]] = []
+
+    def recorded(run: Callable[[str], str]) -> Callable[[str], str]:
+        def record(text: str) -> str:
+            calls.append((run, text))
+            return run(text)
+
+        return record
+
+    for name in ("getjobstatus", "recordfinalstatus"):
+        monkeypatch.setitem(activities, name, recorded(activities[name]))
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id, timeoutSeconds=90, pollIntervalSeconds=60)
+    lab.host.run_until(lab.ended(job_id), minutes=2)
+    earlier = list(calls)
+    assert len(earlier) == 4
+    lab.host.advance(seconds=1)
+    watched(lab, job_id)
+    if ended:
+        finish(lab, job_id)
+        ended_well(lab, job_id, run=2)
+    before = lab.table.read(monitor_id)
+    for run, text in earlier:
+        run(text)
+    assert lab.table.read(monitor_id) == before
+    if ended:
+        ended_well(lab, job_id, run=2)
+    else:
+        is_watched(lab, job_id)
+
+
+def test_the_clock_set_back_an_hour(lab: Lab) -> None:
+    """I2, I6: what was planned comes up to an hour late, and nothing ends for it."""
+    job_id, begun_after, expiring = new_job_id(), new_job_id(), new_job_id()
+    watched(lab, job_id, pollIntervalSeconds=60)
+    watched(lab, expiring, pollIntervalSeconds=60, timeoutSeconds=600)
+    lab.host.advance(minutes=5)
+    lab.host.set_clock(hours=-1)
+    watched(lab, begun_after, pollIntervalSeconds=60)
+    lab.host.advance(minutes=5)
+    for each in (job_id, begun_after, expiring):
+        is_watched(lab, each)
+        lab.source.behave(each, DONE if each != expiring else RUNNING)
+    lab.host.run_until(lab.ended(begun_after), minutes=2)
+    lab.host.run_until(lab.ended(job_id), minutes=57)
+    lab.host.run_until(lab.ended(expiring), minutes=7)
+    for each in (job_id, begun_after):
+        ended_well(lab, each)
+    ended_well(lab, expiring, "Expired")
+    row = lab.table.get(f"demo.{expiring}")
+    assert row is not None
+    assert row.ended_at == row.expire_time
+
+
+def test_a_hint_after_the_clock_was_set_back_is_not_lost(lab: Lab) -> None:
+    """I7: the poll comes when the clock has caught up, at the latest."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id, pollIntervalSeconds=86_400)
+    lab.host.set_clock(hours=-1)
+    lab.source.behave(job_id, DONE)
+    lab.host.raise_event(monitor_id, "Hint")
+    lab.host.run_until(lab.ended(job_id), hours=1, seconds=2)
+    ended_well(lab, job_id)
+
+
+@pytest.mark.parametrize(("seen", "state"), [(DONE, "Succeeded"), (RUNNING, "Expired")])
+def test_timers_that_come_hours_late(lab: Lab, seen: Body, state: str) -> None:
+    """I2: an end seen after the deadline beats the expiry; nobody is called silent for long."""
+    job_id, lasting = new_job_id(), new_job_id()
+    watched(lab, job_id, pollIntervalSeconds=60, timeoutSeconds=600)
+    watched(lab, lasting, pollIntervalSeconds=60)
+    lab.source.behave(job_id, seen)
+    lab.host.set_clock(hours=5)
+    lab.host.run_until(lab.ended(job_id), seconds=1)
+    ended_well(lab, job_id, state)
+    lab.host.advance(minutes=2)
+    row = lab.table.get(f"demo.{lasting}")
+    assert row is not None
+    assert not row.stale
+    is_watched(lab, lasting)
+
+
+def test_an_end_put_right_late_takes_no_other_run_out_of_sight(lab: Lab) -> None:
+    """I2: whoever stores the end of a run may be overtaken by the start of the next."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id, timeoutSeconds=60)
+    lab.host.run_until(lab.ended(job_id), minutes=2)
+    first = lab.table.get(monitor_id)
+    assert first is not None
+    lab.host.advance(seconds=1)
+    watched(lab, job_id)
+    lab.table.settle(first)
+    is_watched(lab, job_id)
+    finish(lab, job_id)
+    stored = lab.table.get(monitor_id)
+    assert stored is not None
+    assert lab.table.delete(first) is False
+    ended_well(lab, job_id, run=2)
+
+
+def test_a_monitor_that_can_not_be_read_keeps_the_watchdog_from_no_other(lab: Lab) -> None:
+    """I2: a row as a later release may write it."""
+    unreadable, *others = sorted(new_job_id() for _ in range(3))
+    for job_id in (unreadable, *others):
+        watched(lab, job_id)
+    entity = dict(lab.table._table.find(f"demo.{unreadable}", "monitor") or {})
+    lab.table._table.upsert(entity | {"state": "Paused"})
+    lab.host.restart(lose_state=True)
+    lab.host.advance(minutes=6)
+    for job_id in others:
+        is_watched(lab, job_id)
+    lab.table._table.upsert(entity)
+    lab.host.advance(minutes=6)
+    is_watched(lab, unreadable)
+
+
+def test_a_task_hub_that_does_not_answer_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I2: the watch that was claimed meanwhile is begun when the hub is back."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+
+    async def away(*_: object, **__: object) -> None:
+        raise aiohttp.ClientConnectionError
+
+    with monkeypatch.context() as during:
+        for name in HUB:
+            during.setattr(CLIENT, name, away)
+        answer = lab.api.post({"jobId": job_id, "pollIntervalSeconds": HOUR})
+        assert answer.status_code == 503
+        assert "task hub" in answer.json()["detail"]
+        for path in ("", "/notify", "/stop", "/restart"):
+            method = "POST" if path else "GET"
+            url = f"/api/monitors/demo.{job_id}{path}"
+            assert lab.api.call(method, url).status_code == 503, path
+        assert lab.api.call("POST", "/api/cleanup").status_code == 503
+    lab.host.advance(minutes=6)
+    is_watched(lab, job_id)
