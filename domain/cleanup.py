@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime
 
-from domain.wire import WireModel
+from domain.wire import Passed
 
 INTERVAL = timedelta(hours=1)
 """From the end of one cleanup to the beginning of the next."""
@@ -18,7 +18,7 @@ _FIRST_WINDOWS = timedelta(days=30)
 _WINDOW = timedelta(days=1)
 
 
-class CleanupProgress(WireModel):
+class CleanupProgress(Passed):
     """The input of a `PeriodicCleanup` generation and the result of `DoCleanup`.
 
     Attributes:

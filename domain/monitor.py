@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field
 
 from domain.outcome import Outcome, StopRequest
-from domain.wire import WireModel
+from domain.wire import Passed, WireModel
 
 OnExpiry = Literal["leave", "cancel"]
 
@@ -35,7 +35,7 @@ class State(StrEnum):
         return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
 
 
-class Verdict(WireModel):
+class Verdict(Passed):
     """How a watch ended.
 
     Attributes:
@@ -49,7 +49,7 @@ class Verdict(WireModel):
     ended_at: AwareDatetime
 
 
-class Watch(WireModel):
+class Watch(Passed):
     """The input of a `JobMonitoring` generation: all that it knows.
 
     The first fields say what is watched and until when. The others are carried from one

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from domain.wire import WireModel
+from domain.wire import Passed
 
 
 class Outcome(StrEnum):
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
-class StopRequest(WireModel):
+class StopRequest(Passed):
     """Somebody's wish to end a watch.
 
     Attributes:
@@ -36,7 +36,7 @@ class StopRequest(WireModel):
     cancel_job: bool = False
 
 
-class CancelResult(WireModel):
+class CancelResult(Passed):
     """What became of one request to cancel a job.
 
     Attributes:
@@ -48,7 +48,7 @@ class CancelResult(WireModel):
     detail: str | None = None
 
 
-class Poll(WireModel):
+class Poll(Passed):
     """One look at a job, as `GetJobStatus` returns it.
 
     Attributes:

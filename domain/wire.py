@@ -14,3 +14,13 @@ class WireModel(BaseModel):
     def to_wire(self) -> dict[str, object]:
         """The object as plain JSON values, with camelCase names."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class Passed(WireModel):
+    """What the app passes to itself through histories and rows.
+
+    A later release may have written it: while machines are updated one by one, or before its
+    update was taken back. What that release added is left out, rather than the watch ended.
+    """
+
+    model_config = ConfigDict(extra="ignore")
