@@ -1,0 +1,32 @@
+// Log Analytics and Application Insights; both take tokens only, no keys.
+param token string
+param location string
+param tags object
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+  name: 'log-job-monitor-${token}'
+  location: location
+  tags: tags
+  properties: {
+    sku: { name: 'PerGB2018' }
+    retentionInDays: 30
+    features: { disableLocalAuth: true }
+  }
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' = {
+  name: 'appi-job-monitor-${token}'
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.id
+    DisableLocalAuth: true
+  }
+}
+
+output name string = insights.name
+output workspaceId string = workspace.id
+// Names the endpoint. Without local authentication its key opens nothing.
+output connection string = insights.properties.ConnectionString
