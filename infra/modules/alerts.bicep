@@ -7,17 +7,21 @@ param email string
 
 var monitorUnseen = '''
 AppTraces
-| extend event = parse_json(Message)
-| where event.event in ("stale", "blind")
-| project TimeGenerated, event = tostring(event.event), monitor = tostring(event.monitor)
+| where Message startswith "{"
+| extend told = parse_json(Message)
+| extend event = tostring(told.event), monitor = tostring(told.monitor)
+| where event in ("stale", "blind")
+| project TimeGenerated, event, monitor
 '''
 
-// One of these is put right by the next try; several for one monitor are not.
+// Once or twice is put right by the next try.
 var finalNotStored = '''
 AppTraces
-| where Message matches regex ": final status [A-Za-z]+ not stored: "
-| summarize failures = count() by monitor = tostring(split(Message, ": final status ")[0])
-| where failures >= 3
+| where Message startswith "{"
+| extend told = parse_json(Message)
+| extend event = tostring(told.event), monitor = tostring(told.monitor)
+| where event == "notStored" and toint(told.storeAttempts) >= 3
+| project TimeGenerated, event, monitor
 '''
 
 var cleanupRan = '''
@@ -28,7 +32,7 @@ AppRequests
 // An HTTP function that refuses a request has not failed.
 var functionFailed = '''
 AppRequests
-| where Success == false and not(toint(ResultCode) between (400 .. 499))
+| where Success == false and coalesce(toint(ResultCode), 0) !between (400 .. 499)
 | project TimeGenerated, Name, ResultCode
 '''
 
