@@ -1,17 +1,15 @@
 """`CancelJob`: have the source cancel the job. Only ever called because somebody asked for it."""
 
-import logging
-
 import azure.durable_functions as df
 
+from adapters.event_log import tell
 from adapters.services import services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitor import Watch
+from domain.monitor import Watch, row_of
 from domain.outcome import CancelResult
 
 bp = df.Blueprint()
-log = logging.getLogger(__name__)
 
 
 @bp.function_name(names.CANCEL_JOB)
@@ -38,5 +36,5 @@ def ask(watch: Watch) -> CancelResult:
         result = tools.jobs.cancel(source, watch.job_id)
     except JobMonitorError as error:
         return CancelResult(accepted=False, detail=str(error))
-    log.info("%s: asked to cancel the job: %s", watch.monitor_id, result.detail or "accepted")
+    tell("cancelAsked", row_of(watch), accepted=result.accepted, detail=result.detail)
     return result

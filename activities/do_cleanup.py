@@ -1,7 +1,6 @@
 """`DoCleanup`: purge finished instances and remove rows past their retention."""
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
@@ -10,12 +9,12 @@ from typing import Any
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
+from adapters.event_log import tell
 from adapters.services import Services, services
 from domain import names
 from domain.cleanup import TIME_BUDGET, CleanupProgress, windows
 
 bp = df.Blueprint()
-log = logging.getLogger(__name__)
 
 _AT_ONCE, _BATCH = 8, 200  # rows that are removed side by side, and between looks at the clock
 
@@ -44,9 +43,7 @@ async def do_cleanup(progress: object, client: df.DurableOrchestrationClient) ->
     tools = services()
     deadline = tools.now() + TIME_BUDGET
     done = await clean(CleanupProgress.model_validate(progress), client, tools, deadline)
-    log.info(
-        "Cleanup: %d instances, %d monitors, more: %s", done.instances, done.monitors, done.more
-    )
+    tell("cleaned", None, instances=done.instances, monitors=done.monitors, more=done.more)
     return done.to_wire()
 
 

@@ -63,5 +63,5 @@ def _tell(before: Watch, row: MonitorRow) -> None:
     if row.blind != before.blind:
         level = logging.WARNING if row.blind else logging.INFO
         tell("blind" if row.blind else "sighted", row, level=level, detail=row.detail)
-    if row.outcome is Outcome.UNRECOGNISED:
-        tell("unrecognised", row, level=logging.WARNING, now=row.raw_status)
+    if row.outcome is Outcome.UNRECOGNISED and before.outcome is not row.outcome:
+        tell("unrecognised", row, level=logging.WARNING, raw_status=row.raw_status)

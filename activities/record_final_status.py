@@ -11,7 +11,6 @@ from domain.errors import JobMonitorError
 from domain.monitor import Watch, row_of
 
 bp = df.Blueprint()
-log = logging.getLogger(__name__)
 
 
 @bp.function_name(names.RECORD_FINAL_STATUS)
@@ -28,14 +27,22 @@ def record_final_status(watch: object) -> bool:
     seen = Watch.model_validate(watch)
     row = row_of(seen)
     try:
-        monitors = services().monitors
+        tools = services()
         if seen.raw_status != seen.logged_status:
             # The store did not take the last poll, which told of a change.
             last_poll = seen.model_copy(update={"verdict": None})
-            monitors.heartbeat(last_poll, previous_status=seen.logged_status)
-        monitors.finish(row)
+            tools.monitors.heartbeat(last_poll, previous_status=seen.logged_status)
+        tools.monitors.finish(row)
     except JobMonitorError as error:
-        log.warning("%s: final status %s not stored: %s", row.id, row.state, error)
+        tell(
+            "notStored",
+            row,
+            level=logging.WARNING,
+            state=row.state,
+            store_attempts=seen.store_attempts + 1,
+            detail=str(error),
+        )
         return False
-    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls)
+    lag = (tools.now() - row.ended_at).total_seconds() if row.ended_at else None
+    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)
     return True

@@ -26,7 +26,7 @@ class Measure(StrEnum):
     SETTLE = "settle"
     END = "end"
     RESUME = "resume"
-    FLAG_STALE = "flag stale"
+    CALL_STALE = "call stale"
 
 
 def measure(
@@ -49,6 +49,6 @@ def measure(
         return Measure.RESUME if now >= row.started_at + START_GRACE else Measure.NOTHING
     expected = row.next_poll_at or row.started_at
     silent_since = SILENT_INTERVALS * timedelta(seconds=row.poll_interval_seconds)
-    if now > expected + silent_since + START_GRACE and not row.stale:
-        return Measure.FLAG_STALE
+    if now > expected + silent_since + START_GRACE:
+        return Measure.CALL_STALE
     return Measure.NOTHING

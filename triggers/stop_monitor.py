@@ -12,6 +12,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
+from adapters.event_log import tell
 from adapters.services import services
 from domain.errors import Fault, InvalidInput
 from domain.outcome import StopRequest
@@ -39,9 +40,10 @@ async def stop_monitor(
     row = await hub.current(client, row, tools.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    asked = await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop)
-    if asked and await hub.hint(client, row):
-        await asyncio.to_thread(tools.monitors.settle, row)
+    if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
+        tell("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
+        if await hub.hint(client, row):
+            await asyncio.to_thread(tools.monitors.settle, row)
     row = await asyncio.to_thread(tools.monitors.get, row.id) or row
     status = HTTPStatus.OK if row.state.final else HTTPStatus.ACCEPTED
     return json_answer(status, {"monitor": row.to_wire()})

@@ -100,7 +100,14 @@ async def watch_over(
         case Measure.END:
             ended = hub.truth(row, instance, now)
             await asyncio.to_thread(tools.monitors.finish, ended)
-            tell("ended", ended, state=ended.state, reason=ended.reason)
+            tell(
+                "ended",
+                ended,
+                state=ended.state,
+                reason=ended.reason,
+                polls=ended.polls,
+                lag_seconds=0.0,
+            )
         case Measure.RESUME:
             # What was cut off may not have come as far as the list.
             await asyncio.to_thread(tools.monitors.settle, row)
@@ -108,7 +115,15 @@ async def watch_over(
             await hub.remove_earlier(client, row)
             await hub.ensure_watched(client, row)
             tell("resumed", row, found=status or "no instance")
-        case Measure.FLAG_STALE:
-            await asyncio.to_thread(tools.monitors.flag_stale, row)
-            tell("stale", row, last_poll_at=row.last_poll_at, runtime_status=status)
+        case Measure.CALL_STALE:
+            if not row.stale:
+                await asyncio.to_thread(tools.monitors.flag_stale, row)
+            # Each time, so that the log shows which are stale now.
+            tell(
+                "stale",
+                row,
+                level=logging.WARNING,
+                last_poll_at=row.last_poll_at,
+                runtime_status=status,
+            )
     return todo

@@ -66,11 +66,11 @@ def test_a_start_that_is_under_way_is_left_alone() -> None:
     ("silent", "stale", "todo"),
     [
         (3 * MINUTE + START_GRACE, False, Measure.NOTHING),
-        (3 * MINUTE + START_GRACE + timedelta(seconds=1), False, Measure.FLAG_STALE),
-        (timedelta(days=1), True, Measure.NOTHING),
+        (3 * MINUTE + START_GRACE + timedelta(seconds=1), False, Measure.CALL_STALE),
+        (timedelta(days=1), True, Measure.CALL_STALE),
     ],
 )
-def test_a_watch_that_is_silent_beyond_its_plan_is_flagged_once(
+def test_a_watch_that_is_silent_beyond_its_plan_is_called_stale(
     silent: timedelta, stale: bool, todo: Measure
 ) -> None:
     planned = NOW + timedelta(minutes=15)  # after failures, say
