@@ -1,8 +1,7 @@
 """Evaluate Bicep templates, as far as these use the language, without Bicep.
 
-1. A file is parsed with tree-sitter. What it can't parse is a fault.
-2. Every name in it must be declared, in branches that are not taken as well.
-3. With values for its parameters, everything is evaluated that is known before a deployment. What
+1. A file is parsed, and its names are checked.
+2. With values for its parameters, everything is evaluated that is known before a deployment. What
    only Azure knows is a `Runtime`: text that says where it would come from.
 
 Whatever is not known here is a fault, so that nothing passes for lack of understanding. Runs in
@@ -16,19 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tree_sitter  # type: ignore[import-not-found]
-import tree_sitter_bicep  # type: ignore[import-not-found]
+from tests.infra.syntax import Fault, Node, check_names, fault, parse, parts, text_of
 
-Node = Any
 Names = dict[str, Any]
 
-_PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bicep.language()))
 _TYPES: dict[str, type] = {"string": str, "int": int, "bool": bool, "object": dict, "array": list}
-_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\'": "'", "\\\\": "\\", "\\$": "$"}
-
-
-class Fault(Exception):
-    """The template is wrong here."""
+_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\'": "'", "\\\\": "\\"}
+_ONLY_AZURE_KNOWS = object()
 
 
 class Runtime(str):
@@ -65,10 +58,16 @@ class Resource:
 
 @dataclass(frozen=True)
 class _Read:
-    """A path into a resource, as far as it has been read."""
+    """A place in a resource, and what the template puts there."""
 
     resource: Resource
     path: tuple[str, ...]
+    value: Any
+
+    def at(self, name: str) -> "_Read":
+        """A place inside of this one."""
+        inner = self.value if isinstance(self.value, dict) else {}
+        return _Read(self.resource, (*self.path, name), inner.get(name, _ONLY_AZURE_KNOWS))
 
 
 @dataclass
@@ -80,40 +79,9 @@ class Module:
     parameters: list[str]
 
 
-def parse(path: Path) -> Node:
-    """The syntax tree of a file."""
-    root = _PARSER.parse(path.read_bytes()).root_node
-    for node in _walk(root):
-        if node.type == "ERROR" or node.is_missing:
-            raise _fault(path, node, "can't be parsed")
-    return root
-
-
 def evaluate(path: Path, values: Names) -> Module:
     """What a template deploys, modules included."""
     return _File(path, values).evaluate()
-
-
-def _fault(path: Path, node: Node, text: str) -> Fault:
-    return Fault(f"{path.name}:{node.start_point[0] + 1}: {text}")
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.children:
-        yield from _walk(child)
-
-
-def _text(node: Node) -> str:
-    return str(node.text.decode())
-
-
-def _parts(node: Node) -> list[Node]:
-    return [child for child in node.named_children if child.type != "comment"]
-
-
-def _child(node: Node, kind: str) -> Node | None:
-    return next((child for child in node.named_children if child.type == kind), None)
 
 
 class _File:
@@ -126,7 +94,7 @@ class _File:
         self._resources: list[Resource] = []
         self._decorators: dict[str, dict[str, Node]] = {}
         self._read_declarations()
-        _Symbols(path, self._root, set(self._declared)).check()
+        check_names(path, self._root, self._declared, {*_FUNCTIONS, "loadJsonContent"})
 
     def evaluate(self) -> Module:
         parameters = self._of_kind("parameter_declaration")
@@ -137,8 +105,8 @@ class _File:
         outputs = {}
         for node in self._root.named_children:
             if node.type == "output_declaration":
-                name, kind, value = _parts(node)[0], _parts(node)[1], _parts(node)[-1]
-                outputs[_text(name)] = self._typed(node, _text(kind), self._eval(value, {}))
+                name, kind, value = parts(node)[0], parts(node)[1], parts(node)[-1]
+                outputs[text_of(name)] = self._typed(node, text_of(kind), self._value(value, {}))
         return Module(self._resources, outputs, parameters)
 
     def _of_kind(self, kind: str) -> list[str]:
@@ -148,13 +116,13 @@ class _File:
         decorators: dict[str, Node] = {}
         for node in self._root.named_children:
             if node.type == "decorators":
-                calls = [_parts(each)[0] for each in node.named_children]
-                decorators = {_text(call.child_by_field_name("function")): call for call in calls}
+                calls = [parts(each)[0] for each in node.named_children]
+                decorators = {text_of(call.child_by_field_name("function")): call for call in calls}
                 continue
             if node.type.endswith("_declaration") and node.type != "output_declaration":
-                name = _text(_parts(node)[0])
+                name = text_of(parts(node)[0])
                 if name in self._declared:
-                    raise _fault(self._path, node, f"{name} is declared twice")
+                    raise fault(self._path, node, f"{name} is declared twice")
                 self._declared[name], self._decorators[name] = node, decorators
             decorators = {}
 
@@ -163,7 +131,7 @@ class _File:
             node = self._declared[name]
             make = {
                 "parameter_declaration": self._parameter,
-                "variable_declaration": lambda node: self._eval(_parts(node)[-1], {}),
+                "variable_declaration": lambda node: self._eval(parts(node)[-1], {}),
                 "resource_declaration": self._declared_resource,
                 "module_declaration": self._module,
             }[node.type]
@@ -171,20 +139,20 @@ class _File:
         return self._known[name]
 
     def _parameter(self, node: Node) -> Any:
-        name_node, kind, *default = _parts(node)
-        name = _text(name_node)
+        name_node, kind, *default = parts(node)
+        name = text_of(name_node)
         # The default must be right also where it is not used.
-        value = self._fitting(node, kind, self._eval(default[0], {})) if default else None
+        value = self._fitting(node, kind, self._value(default[0], {})) if default else None
         if name in self._given:
             return self._fitting(node, kind, self._given[name])
         if not default:
-            raise _fault(self._path, node, f"parameter {name} is not supplied")
+            raise fault(self._path, node, f"parameter {name} is not supplied")
         return value
 
     def _fitting(self, node: Node, kind: Node, value: Any) -> Any:
-        self._typed(node, _text(kind), value)
+        self._typed(node, text_of(kind), value)
         if not isinstance(value, Runtime):
-            self._check_limits(_text(_parts(node)[0]), node, value)
+            self._check_limits(text_of(parts(node)[0]), node, value)
         return value
 
     def _check_limits(self, name: str, node: Node, value: Any) -> None:
@@ -198,23 +166,23 @@ class _File:
             "description": lambda _: True,
         }
         for decorator, call in self._decorators[name].items():
-            limit = self._eval(_parts(call.child_by_field_name("arguments"))[0], {})
+            limit = self._eval(parts(call.child_by_field_name("arguments"))[0], {})
             if not keeps[decorator](limit):
-                raise _fault(self._path, node, f"{name} is {value!r}, against @{decorator}")
+                raise fault(self._path, node, f"{name} is {value!r}, against @{decorator}")
 
     def _typed(self, node: Node, kind: str, value: Any) -> Any:
         fits = isinstance(value, _TYPES[kind]) and (kind != "int" or not isinstance(value, bool))
         if not fits and not isinstance(value, Runtime):
-            raise _fault(self._path, node, f"{value!r} is no {kind}")
+            raise fault(self._path, node, f"{value!r} is no {kind}")
         return value
 
     def _declared_resource(self, node: Node) -> Resource | list[Resource]:
-        name, kind, body = _parts(node)
+        name, kind, body = parts(node)
         existing = any(child.type == "existing" for child in node.children)
         if body.type != "for_statement":
-            return self._resource(_text(name), kind, body, {}, existing)
+            return self._resource(text_of(name), kind, body, {}, existing)
         return [
-            self._resource(_text(name), kind, inner, names, existing)
+            self._resource(text_of(name), kind, inner, names, existing)
             for inner, names in self._rounds(body, {})
         ]
 
@@ -227,7 +195,7 @@ class _File:
         for key in ("scope", "parent"):
             if key in sent:
                 if not isinstance(sent[key], Resource):
-                    raise _fault(self._path, body, f"{key} is no resource")
+                    raise fault(self._path, body, f"{key} is no resource")
                 sent[key] = sent[key].id
         if "dependsOn" in sent:
             sent["dependsOn"] = [each.id for each in sent["dependsOn"]]
@@ -239,53 +207,56 @@ class _File:
     def _condition(self, body: Node, names: Names) -> tuple[Node, bool]:
         if body.type != "if_statement":
             return body, True
-        condition, inner = _parts(body)
+        condition, inner = parts(body)
         wanted = self._eval(condition, names)
         if not isinstance(wanted, bool):
-            raise _fault(self._path, body, "the condition is not known before the deployment")
+            raise fault(self._path, body, "the condition is not known before the deployment")
         return inner, wanted
 
     def _module(self, node: Node) -> Module | None:
-        name, file, body = _parts(node)
+        name, file, body = parts(node)
         body, wanted = self._condition(body, {})
         if not wanted:
             return None
         path = self._path.parent / self._eval(file, {})
         if not path.is_file():
-            raise _fault(self._path, node, f"there is no {path.name}")
+            raise fault(self._path, node, f"there is no {path.name}")
         sent = self._eval(body, {})
         if unknown := sent.keys() - {"name", "scope", "params", "dependsOn"}:
-            raise _fault(self._path, node, f"a module has no {', '.join(sorted(unknown))}")
+            raise fault(self._path, node, f"a module has no {', '.join(sorted(unknown))}")
         try:
             made = evaluate(path, sent.get("params", {}))
-        except Fault as fault:
-            raise Fault(f"{_text(name)}: {fault}") from None
+        except Fault as inside:
+            raise Fault(f"{text_of(name)}: {inside}") from None
         self._resources += made.resources
         return made
 
     def _rounds(self, node: Node, names: Names) -> Iterator[tuple[Node, Names]]:
-        *variables, source, body = _parts(node)
+        *variables, source, body = parts(node)
         if variables[0].type == "for_loop_parameters":
-            variables = _parts(variables[0])
-        many = self._eval(source, names)
+            variables = parts(variables[0])
+        many = self._value(source, names)
         if not isinstance(many, list):
-            raise _fault(self._path, node, "this is no list to loop over")
+            raise fault(self._path, node, "this is no list to loop over")
         for index, value in enumerate(many):
-            yield body, names | dict(zip(map(_text, variables), (value, index), strict=False))
+            yield body, names | dict(zip(map(text_of, variables), (value, index), strict=False))
+
+    def _value(self, node: Node, names: Names) -> Any:
+        return self._plain(self._eval(node, names))
 
     def _eval(self, node: Node, names: Names) -> Any:
         make = getattr(self, f"_eval_{node.type}", None)
         if make is None:
-            raise _fault(self._path, node, f"{node.type} is not known to this check")
+            raise fault(self._path, node, f"{node.type} is not known to this check")
         return make(node, names)
 
     def _eval_identifier(self, node: Node, names: Names) -> Any:
-        name = _text(node)
+        name = text_of(node)
         return names[name] if name in names else self._value_of(name)
 
     def _eval_string(self, node: Node, names: Names) -> str:
         if node.children[0].type == "'''":
-            return _text(node)[3:-3].removeprefix("\n")
+            return text_of(node)[3:-3].removeprefix("\n")
         # What stands between the parts, an escaped "$" say, is no node of its own.
         text, at = "", node.start_byte + 1
         source: bytes = self._root.text
@@ -293,31 +264,31 @@ class _File:
             text += source[at : part.start_byte].decode().replace("\\$", "$")
             at = part.end_byte
             if part.type == "interpolation":
-                value = self._plain(self._eval(_parts(part)[0], names))
-                text += str(value)
+                text += str(self._value(parts(part)[0], names))
             else:
-                text += _ESCAPES.get(_text(part), _text(part))
+                text += _ESCAPES.get(text_of(part), text_of(part))
         return text + source[at : node.end_byte - 1].decode().replace("\\$", "$")
 
     def _eval_number(self, node: Node, names: Names) -> int:
-        return int(_text(node))
+        return int(text_of(node))
 
     def _eval_boolean(self, node: Node, names: Names) -> bool:
-        return _text(node) == "true"
+        return text_of(node) == "true"
 
     def _eval_null(self, node: Node, names: Names) -> None:
         return None
 
     def _eval_array(self, node: Node, names: Names) -> list[Any]:
-        return [self._eval(part, names) for part in _parts(node)]
+        return [self._eval(part, names) for part in parts(node)]
 
     def _eval_object(self, node: Node, names: Names) -> Names:
         found: Names = {}
-        for pair in _parts(node):
-            key_node, value = _parts(pair)
-            key = _text(key_node) if key_node.type == "identifier" else self._eval(key_node, names)
+        for pair in parts(node):
+            key_node, value = parts(pair)
+            is_text = key_node.type == "string"
+            key = self._eval(key_node, names) if is_text else text_of(key_node)
             if key in found:
-                raise _fault(self._path, pair, f"{key} is set twice")
+                raise fault(self._path, pair, f"{key} is set twice")
             found[key] = self._eval(value, names)
             # Scopes and dependencies are resources; everywhere else a value is meant.
             if key not in {"scope", "parent", "dependsOn"}:
@@ -327,37 +298,41 @@ class _File:
     def _plain(self, value: Any) -> Any:
         if isinstance(value, Resource | Module):
             raise Fault(f"{self._path.name}: a whole resource or module is no value")
-        if isinstance(value, _Read):
-            path = ".".join(value.path)
-            value.resource.reads.add(path)
-            return Runtime(f"[{value.resource.id} {path}]")
-        return value
+        if isinstance(value, list):
+            return [self._plain(each) for each in value]
+        if not isinstance(value, _Read):
+            return value
+        if value.value is not _ONLY_AZURE_KNOWS:
+            return value.value
+        path = ".".join(value.path)
+        value.resource.reads.add(path)
+        return Runtime(f"[{value.resource.id} {path}]")
 
     def _eval_for_statement(self, node: Node, names: Names) -> list[Any]:
         return [self._eval(body, inner) for body, inner in self._rounds(node, names)]
 
     def _eval_parenthesized_expression(self, node: Node, names: Names) -> Any:
-        return self._eval(_parts(node)[0], names)
+        return self._eval(parts(node)[0], names)
 
     def _eval_ternary_expression(self, node: Node, names: Names) -> Any:
         condition = self._eval(node.child_by_field_name("condition"), names)
         if not isinstance(condition, bool):
-            raise _fault(self._path, node, "the condition is not known before the deployment")
+            raise fault(self._path, node, "the condition is not known before the deployment")
         return self._eval(
             node.child_by_field_name("consequence" if condition else "alternative"), names
         )
 
     def _eval_unary_expression(self, node: Node, names: Names) -> bool:
-        if _text(node.child_by_field_name("operator")) != "!":
-            raise _fault(self._path, node, "this operator is not known to this check")
+        if text_of(node.child_by_field_name("operator")) != "!":
+            raise fault(self._path, node, "this operator is not known to this check")
         return not self._eval(node.child_by_field_name("argument"), names)
 
     def _eval_binary_expression(self, node: Node, names: Names) -> bool:
-        left = self._eval(node.child_by_field_name("left"), names)
-        right = self._eval(node.child_by_field_name("right"), names)
-        operator = _text(node.child_by_field_name("operator"))
+        left = self._value(node.child_by_field_name("left"), names)
+        right = self._value(node.child_by_field_name("right"), names)
+        operator = text_of(node.child_by_field_name("operator"))
         if operator not in {"==", "&&"}:
-            raise _fault(self._path, node, f"{operator} is not known to this check")
+            raise fault(self._path, node, f"{operator} is not known to this check")
         return bool(left == right if operator == "==" else left and right)
 
     def _eval_subscript_expression(self, node: Node, names: Names) -> Any:
@@ -366,79 +341,26 @@ class _File:
 
     def _eval_member_expression(self, node: Node, names: Names) -> Any:
         inner = self._eval(node.child_by_field_name("object"), names)
-        name = _text(node.child_by_field_name("property"))
+        name = text_of(node.child_by_field_name("property"))
         if isinstance(inner, Resource):
-            if name == "id":
-                return inner.id
-            inner = inner.body if name in inner.body else _Read(inner, ())
-        if isinstance(inner, Module):
-            return {"outputs": inner.outputs}[name]
+            return inner.id if name == "id" else _Read(inner, (), inner.body).at(name)
         if isinstance(inner, _Read):
-            return self._plain_at_end(node, _Read(inner.resource, (*inner.path, name)))
+            return inner.at(name)
+        if isinstance(inner, Module) and name == "outputs":
+            return inner.outputs
         if isinstance(inner, dict) and name in inner:
             return inner[name]
-        resource = self._resource_at(node, names)
-        if resource:
-            return self._plain_at_end(node, _Read(resource[0], (*resource[1], name)))
-        what = "a module that is not deployed" if inner is None else "this"
-        raise _fault(self._path, node, f"{what} has no {name}")
-
-    def _resource_at(self, node: Node, names: Names) -> tuple[Resource, tuple[str, ...]] | None:
-        """The resource that a path begins with, and the path so far: it may go on in Azure."""
-        path: tuple[str, ...] = ()
-        inner = node.child_by_field_name("object")
-        while inner.type == "member_expression":
-            path = (_text(inner.child_by_field_name("property")), *path)
-            inner = inner.child_by_field_name("object")
-        found = self._eval(inner, names)
-        return (found, path) if isinstance(found, Resource) else None
-
-    def _plain_at_end(self, node: Node, read: _Read) -> Any:
-        goes_on = node.parent.type == "member_expression"
-        return read if goes_on else self._plain(read)
+        what = "what is not deployed" if inner is None else "this"
+        raise fault(self._path, node, f"{what} has no {name}")
 
     def _eval_call_expression(self, node: Node, names: Names) -> Any:
-        name = _text(node.child_by_field_name("function"))
+        name = text_of(node.child_by_field_name("function"))
         arguments = [
-            self._plain(self._eval(part, names))
-            for part in _parts(node.child_by_field_name("arguments"))
+            self._value(part, names) for part in parts(node.child_by_field_name("arguments"))
         ]
         if name == "loadJsonContent":
             return json.loads((self._path.parent / arguments[0]).read_text(encoding="utf-8"))
         return _FUNCTIONS[name](*arguments)
-
-
-class _Symbols:
-    """Whether every name in a file is declared, wherever it stands."""
-
-    def __init__(self, path: Path, root: Node, declared: set[str]) -> None:
-        self._path, self._root, self._declared = path, root, declared
-
-    def check(self) -> None:
-        for node in self._root.named_children:
-            if node.type != "decorators":
-                skip = 1 if node.type.endswith("_declaration") else 0
-                for part in _parts(node)[skip:]:
-                    self._check(part, set())
-
-    def _check(self, node: Node, local: set[str]) -> None:
-        if node.type == "identifier" and _text(node) not in self._declared | local:
-            raise _fault(self._path, node, f"{_text(node)} is not declared")
-        if node.type == "call_expression":
-            name = node.child_by_field_name("function")
-            if _text(name) not in {*_FUNCTIONS, "loadJsonContent"}:
-                raise _fault(self._path, node, f"function {_text(name)} is not known to this check")
-            self._check(node.child_by_field_name("arguments"), local)
-            return
-        parts = _parts(node)
-        if node.type == "object_property" and parts[0].type == "identifier":
-            parts = parts[1:]
-        if node.type == "for_statement":
-            variable, parts = parts[0], parts[1:]
-            inner = _parts(variable) if variable.named_children else [variable]
-            local = local | set(map(_text, inner))
-        for part in parts:
-            self._check(part, local)
 
 
 def _items(value: Names) -> list[Names]:

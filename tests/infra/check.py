@@ -15,7 +15,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
 from tests.infra import models
-from tests.infra.bicep import Fault, evaluate
+from tests.infra.bicep import evaluate
+from tests.infra.syntax import Fault
 
 _AZD = {"AZURE_ENV_NAME": "some-name", "AZURE_LOCATION": "westeurope"}
 _NETWORK = {"USE_VIRTUAL_NETWORK": "true"}
