@@ -15,6 +15,7 @@ from datetime import datetime
 
 import azure.durable_functions as df
 
+from adapters.monitor_table import MonitorTable
 from domain import names
 from domain.errors import StoreUnavailable
 from domain.monitor import MonitorRow, State, Verdict
@@ -79,7 +80,9 @@ async def current(
     return row if row.state.final else truth(row, await find(client, row.id), now)
 
 
-async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
+async def hint(
+    client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
+) -> bool:
     """Have a live watch poll soon; one whose instance is gone is started again.
 
     Returns:
@@ -88,7 +91,7 @@ async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
     Raises:
         StoreUnavailable: The task hub did not take it.
     """
-    started = await ensure_watched(client, row)
+    started = await ensure_watched(client, row, monitors)
     try:
         await client.raise_event(row.id, names.HINT, {})
     except Exception as error:
@@ -98,7 +101,9 @@ async def hint(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
     return started
 
 
-async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow) -> bool:
+async def ensure_watched(
+    client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
+) -> bool:
     """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
 
     Returns:
@@ -115,8 +120,15 @@ async def ensure_watched(client: df.DurableOrchestrationClient, row: MonitorRow)
         await asyncio.sleep(_LOOK_AGAIN)
         patience -= _LOOK_AGAIN
         instance = await find(client, row.id)
-    if instance and not instance.ended and instance.run == row.run:
-        return False
+    if instance and instance.run == row.run:
+        if not instance.ended:
+            return False
+        # It may have ended since the row was read. If its end is stored, nothing is left to do.
+        known = await asyncio.to_thread(monitors.get, row.id)
+        if known is None or known.run != row.run:
+            return False
+        if truth(known, instance, row.started_at).state.final:
+            return False
     return await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
 
 

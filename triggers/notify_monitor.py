@@ -28,6 +28,6 @@ async def notify_monitor(
     row = await hub.current(client, row, tools.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await hub.hint(client, row):
+    if await hub.hint(client, row, tools.monitors):
         await asyncio.to_thread(tools.monitors.settle, row)
     return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})

@@ -36,6 +36,6 @@ async def restart_monitor(
     if again is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended. Start it again with a POST.")
     await hub.remove_earlier(client, again)
-    await hub.ensure_watched(client, again)
+    await hub.ensure_watched(client, again, tools.monitors)
     tell("restarted", again)
     return check_status(req, client, again, HTTPStatus.ACCEPTED)

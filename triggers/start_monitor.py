@@ -77,7 +77,7 @@ async def _watch(
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
-        started = await hub.ensure_watched(client, row)
+        started = await hub.ensure_watched(client, row, tools.monitors)
         if started and not is_new:  # its caller was cut off, maybe before the list knew of it
             await asyncio.to_thread(tools.monitors.settle, row)
     return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)

@@ -42,7 +42,7 @@ async def stop_monitor(
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
     if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
         tell("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
-        if await hub.hint(client, row):
+        if await hub.hint(client, row, tools.monitors):
             await asyncio.to_thread(tools.monitors.settle, row)
     row = await asyncio.to_thread(tools.monitors.get, row.id) or row
     status = HTTPStatus.OK if row.state.final else HTTPStatus.ACCEPTED

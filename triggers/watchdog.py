@@ -80,6 +80,8 @@ async def watch_over(
     client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, claim: Claim
 ) -> Measure:
     """Do what is to be done about one monitor that is said to be live."""
+    # In this order: an instance that completed has stored its end, so that the row then shows it.
+    instance = await hub.find(client, monitor_id)
     row = await asyncio.to_thread(tools.monitors.get, monitor_id)
     now = tools.now()
     if (row is None or row.run < claim.run) and now < claim.since + START_GRACE:
@@ -91,7 +93,6 @@ async def watch_over(
         await asyncio.to_thread(tools.monitors.drop_live, monitor_id, claim.run)
     if row is None:
         return Measure.NOTHING
-    instance = None if row.state.final else await hub.find(client, monitor_id)
     status = instance.runtime_status if instance else None
     todo = measure(row, status, instance.run if instance else None, now)
     match todo:
@@ -113,7 +114,7 @@ async def watch_over(
             await asyncio.to_thread(tools.monitors.settle, row)
             await asyncio.to_thread(tools.monitors.note_resumed, row, now)
             await hub.remove_earlier(client, row)
-            await hub.ensure_watched(client, row)
+            await hub.ensure_watched(client, row, tools.monitors)
             tell("resumed", row, found=status or "no instance")
         case Measure.CALL_STALE:
             if not row.stale:

@@ -2,19 +2,22 @@
 
 import asyncio
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import azure.durable_functions as df
 import pytest
 import requests
 
+from adapters import hub
 from adapters.monitor_table import _live_entity
 from adapters.services import services
-from domain.monitor import MonitorRow, State
+from domain.monitor import MonitorRow, State, Verdict
+from domain.watch_over import Measure
 from tests.api import new_job_id
 from tests.virtual.conftest import Lab
 from tests.virtual.test_time import DONE, RUNNING
-from triggers.watchdog import watch_over_all
+from triggers.watchdog import watch_over, watch_over_all
 
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
 
@@ -182,6 +185,43 @@ def test_two_watchdogs_at_once_do_no_harm(lab: Lab) -> None:
         assert events(lab, f"demo.{job_id}").count("ended") == 1
         polls = [r for r in lab.source.requests if r.target == f"/jobs/{job_id}"]
         assert len(polls) == 1
+
+
+def polls(lab: Lab, job_id: str) -> int:
+    return sum(request.target == f"/jobs/{job_id}" for request in lab.source.requests)
+
+
+def test_a_caller_that_read_the_row_before_the_end_starts_no_second_watch(lab: Lab) -> None:
+    """I1: as one of many that start the same job, while that ends."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, DONE)
+    before = claim(lab, job_id)
+    client = df.DurableOrchestrationClient(lab.host._app.client_binding)
+    assert lab.host._run(hub.ensure_watched(client, before, lab.table))
+    lab.host.run_until(lab.ended(job_id))
+    lab.host.wait_for(before.id, "Completed")
+    assert not lab.host._run(hub.ensure_watched(client, before, lab.table))
+    lab.host.advance(minutes=1)
+    assert polls(lab, job_id) == 1
+
+
+def test_a_watch_that_ends_while_the_watchdog_looks_is_not_resumed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I1."""
+    row = claim(lab, new_job_id())
+    verdict = Verdict(state=State.SUCCEEDED, reason="It ended.", ended_at=lab.host.now)
+
+    async def ends_now(*_: object) -> hub.Instance:
+        lab.table.finish(row.ended(verdict))
+        return hub.Instance("Completed", row.run, None)
+
+    monkeypatch.setattr("adapters.hub.find", ends_now)
+    tools = replace(services(), now=lambda: row.started_at + timedelta(hours=1))
+    client = df.DurableOrchestrationClient(lab.host._app.client_binding)
+    (said_live,) = [each for each in lab.table.live() if each[0] == row.id]
+    assert lab.host._run(watch_over(client, tools, *said_live)) is Measure.SETTLE
+    assert events(lab, row.id) == ["started", "ended"]
 
 
 def test_a_stuck_monitor_is_freed_by_a_restart(lab: Lab) -> None:
