@@ -48,12 +48,15 @@ def poll_job(watch: Watch) -> Poll:
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), recorded=False)
     try:
         row = tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
+        current = row or tools.monitors.get(watch.monitor_id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
         return poll.model_copy(update={"recorded": False})
     if row:
         _tell(watch, row)
-    return poll.model_copy(update={"stop": row.stop if row else None})
+        return poll.model_copy(update={"stop": row.stop})
+    over = current is not None and (current.run > watch.run or current.state.final)
+    return poll.model_copy(update={"superseded": over})
 
 
 def _tell(before: Watch, row: MonitorRow) -> None:

@@ -50,7 +50,14 @@ def services() -> Services:
         settings=settings,
         sources=load_sources(text, settings.values, settings.sources_file.name, read_presets()),
         # Functions, Container Apps and App Service tell with this setting where tokens are.
-        jobs=JobApi(Tokens(identity(in_azure="IDENTITY_ENDPOINT" in settings.values))),
+        jobs=JobApi(
+            Tokens(
+                identity(
+                    in_azure="IDENTITY_ENDPOINT" in settings.values,
+                    default=settings.values.get("AZURE_CLIENT_ID"),
+                )
+            )
+        ),
         monitors=_monitors(settings),
         now=utc_now,
     )

@@ -42,14 +42,19 @@ class NoToken(Exception):
         self.outcome = outcome
 
 
-def identity(*, in_azure: bool) -> Callable[[str | None], TokenCredential]:
+def identity(
+    *, in_azure: bool, default: str | None = None
+) -> Callable[[str | None], TokenCredential]:
     """How a credential is made for a client id, None for the app's own identity.
 
-    On a developer's machine there is no managed identity: the default is whoever is signed in.
+    In Azure that is the one with the client id `default`, or the system-assigned one. On a
+    developer's machine there is no managed identity: the default is whoever is signed in.
     """
 
     def credential(client_id: str | None) -> TokenCredential:
-        if client_id or in_azure:
+        if in_azure:
+            return ManagedIdentityCredential(client_id=client_id or default, **_PATIENCE)
+        if client_id:
             return ManagedIdentityCredential(client_id=client_id, **_PATIENCE)
         return DefaultAzureCredential(**_PATIENCE)
 

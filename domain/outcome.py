@@ -60,6 +60,7 @@ class Poll(Passed):
         detail: Why the job could not be seen, for people; never holds a secret.
         recorded: Whether the store took what this poll saw.
         stop: The wish to end the watch that the store held, if any.
+        superseded: Whether the run is over, says the store: it has its end, or a later one began.
     """
 
     outcome: Outcome
@@ -70,3 +71,4 @@ class Poll(Passed):
     detail: str | None = None
     recorded: bool = True
     stop: StopRequest | None = None
+    superseded: bool = False

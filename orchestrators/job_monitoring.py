@@ -5,7 +5,8 @@ A generation, from its input to continue-as-new:
 1. Wait for the time of the poll or for a hint, whichever comes first.
 2. Have `GetJobStatus` look at the job. It stands between the wait and continue-as-new: a
    timer that is cancelled in the turn of continue-as-new would bring the hint back for ever.
-3. `decide`: sleep until the next poll, or finish.
+3. `decide`: sleep until the next poll, or finish. If the store has the end of this run already,
+   leave without a word, and without touching the job (I5).
 4. To finish, have `CancelJob` cancel the job if that was asked for, then `RecordFinalStatus`
    store the verdict. If one of them did not succeed, wait, and try again in the next generation.
 
@@ -40,6 +41,8 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
     context.set_custom_status(watch.custom_status())
     if watch.verdict is None:
         poll, asked_at, hinted = yield from _next_poll(context, watch)
+        if poll.superseded:
+            return None  # as in a task hub that was lost and came back: nothing more is to be done
         now = context.current_utc_datetime
         watch = decide(watch, poll, now, asked_at)
         if hinted and watch.verdict is None:

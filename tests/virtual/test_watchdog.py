@@ -224,6 +224,24 @@ def test_a_watch_that_ends_while_the_watchdog_looks_is_not_resumed(
     assert events(lab, row.id) == ["started", "ended"]
 
 
+def test_a_task_hub_that_comes_back_does_not_touch_what_has_ended(lab: Lab) -> None:
+    """I5, I3: its instance learns from the store that the run is over, and leaves."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(
+        jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=3_600, onExpiry="cancel"
+    )
+    lab.host.advance(seconds=10)
+    row = lab.table.get(started["id"])
+    assert row is not None
+    verdict = Verdict(state=State.TERMINATED, reason="elsewhere", ended_at=lab.host.now)
+    lab.table.finish(row.ended(verdict))
+    lab.host.wait_for(started["id"], "Completed", minutes=2)
+    lab.host.advance(hours=2)
+    assert lab.state(job_id) == "Terminated"
+    assert not [r for r in lab.source.requests if r.method == "POST"]
+
+
 def test_a_stuck_monitor_is_freed_by_a_restart(lab: Lab) -> None:
     job_id = new_job_id()
     lab.source.behave(job_id, RUNNING)
