@@ -1,6 +1,6 @@
 """Cut the app's functions off at each thing that they ask of the table and of the task hub.
 
-    for cut in cuts(lab, monkeypatch, How.KILLED):
+    for cut in cuts(lab, monkeypatch, How.KILLED, 6):
         with cut:
             lab.api.start(jobId=...)    # the host dies at the first operation, then the second, ...
         ...                             # what must hold whatever was cut off
@@ -122,9 +122,17 @@ class Cut:
 
 
 def cuts(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, *, activities: bool = False
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, least: int, *, activities: bool = False
 ) -> Iterator[Cut]:
-    """A round for each operation; of the activities of `JobMonitoring`, or of all else."""
+    """A round for each operation.
+
+    Args:
+        lab: Where to cut.
+        monkeypatch: With what.
+        how: What becomes of the operation.
+        least: How many operations there are at the least; fewer mean that the test looks past them.
+        activities: Whether those of the activities of `JobMonitoring` are meant, or all others.
+    """
     now: list[Cut] = []
     for name in _TABLE:
         monkeypatch.setattr(Table, name, _through_table(now, name, getattr(Table, name)))
@@ -136,6 +144,7 @@ def cuts(
         yield cut
         log.info("%s", cut)
         if not cut.reached:
+            assert len(cut.made) >= least, cut
             return
     raise AssertionError(f"more than {_LIMIT} operations: {cut.made}")
 

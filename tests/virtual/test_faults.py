@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from devhost.engine import Point
 from domain.monitor import MonitorRow, State
 from tests.api import Body, new_job_id
 from tests.virtual.conftest import Lab
@@ -90,7 +91,7 @@ def test_a_start_that_is_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
 ) -> None:
     """I1, I2: asking again is all it takes; what was claimed is watched even without."""
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 6):
         job_id = new_job_id()
         lab.source.behave(job_id, RUNNING)
         start = {"jobId": job_id, "pollIntervalSeconds": HOUR}
@@ -114,7 +115,7 @@ def test_a_start_that_has_the_job_started_and_is_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I1, I2: an answer after the job was started holds its id; what was claimed is watched."""
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 7):
         job_id = new_job_id()
         lab.source.behave(job_id, RUNNING)
         lab.source.behave("submit", {"id": job_id})
@@ -164,7 +165,7 @@ def test_a_next_run_that_is_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
 ) -> None:
     """I2, I3: the earlier outcome stays in the log, and the earlier run leaves nothing else."""
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 9):
         job_id = new_job_id()
         watched(lab, job_id, timeoutSeconds=60)
         lab.host.run_until(lab.ended(job_id), minutes=2)
@@ -195,7 +196,7 @@ def test_a_poll_and_an_end_that_are_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I2, I3: the activities run again, and what they did before counts once."""
-    for cut in cuts(lab, monkeypatch, how, activities=True):
+    for cut in cuts(lab, monkeypatch, how, 11, activities=True):
         job_id = new_job_id()
         lab.source.behave(job_id, RUNNING, {"status": "queued"}, DONE)
         with cut:
@@ -260,7 +261,7 @@ def test_a_watchdog_that_is_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, trouble: Callable[[Lab, str], None]
 ) -> None:
     """I1, I2, I3: its next run completes what this one began."""
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 4):
         job_id = new_job_id()
         watched(lab, job_id)
         lab.host.advance(minutes=1)
@@ -281,7 +282,7 @@ def test_a_restart_that_is_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I1, I2: the watchdog frees the stuck monitor, if the row went on as the next run."""
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 11):
         job_id = new_job_id()
         monitor_id = watched(lab, job_id)
         lab.host.advance(minutes=2)
@@ -301,27 +302,32 @@ def test_a_restart_that_is_cut_off_anywhere(
         ended_well(lab, job_id, run=row.run)
 
 
+@pytest.fixture
+def a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short retention; of a long one, many days are purged one by one."""
+    monkeypatch.setenv("RETENTION_DAYS", "1")
+
+
 @pytest.mark.parametrize("how", How)
 def test_a_cleanup_that_is_cut_off_anywhere(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+    a_day: None, lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I8: what lives stays; what is past its retention is gone with all that led to it."""
     living = new_job_id()
     watched(lab, living, timeoutSeconds=366 * 86_400, pollIntervalSeconds=86_400)
-    for cut in cuts(lab, monkeypatch, how):
+    for cut in cuts(lab, monkeypatch, how, 8):
         job_id = new_job_id()
         lab.source.behave(job_id, DONE)
         lab.api.start(jobId=job_id)
         lab.host.run_until(lab.ended(job_id), minutes=1)
         ended_well(lab, job_id)
-        # The host is asleep while it gets old; else there would be 700 cleanups before.
-        lab.host.terminate("periodic-cleanup")
-        lab.host.wait_for("periodic-cleanup", "Terminated", minutes=1)
-        lab.host.set_clock(days=30, minutes=2.5 - lab.host.now.minute % 5)
-        lab.host.advance(seconds=0)
+        lab.host.suspend("periodic-cleanup")
+        lab.host.wait_for("periodic-cleanup", "Suspended", minutes=1)
+        lab.host.set_clock(hours=25)
+        lab.host.advance(minutes=1)  # the watchdog, which is late as well, does its work
         with cut:
-            asked(lab.api.call, "POST", "/api/cleanup")
-            lab.host.advance(seconds=20)
+            lab.host.resume("periodic-cleanup")
+            lab.host.advance(seconds=1)
         lab.host.advance(minutes=130)
         is_watched(lab, living)
         monitor_id = f"demo.{job_id}"
@@ -494,4 +500,20 @@ def test_a_task_hub_that_does_not_answer_is_told(lab: Lab, monkeypatch: pytest.M
             assert lab.api.call(method, url).status_code == 503, path
         assert lab.api.call("POST", "/api/cleanup").status_code == 503
     lab.host.advance(minutes=6)
+    is_watched(lab, job_id)
+
+
+@pytest.mark.parametrize("point", Point)
+def test_a_host_that_dies_at_any_point_of_the_cleanup_cleans_on(lab: Lab, point: Point) -> None:
+    """I8: one loop goes on, an hour from its end."""
+    job_id = new_job_id()
+    watched(lab, job_id)
+    lab.host.crash_at(point, "periodic-cleanup".__eq__)
+    lab.host.advance(hours=1)
+    assert lab.host.crashed
+    lab.host.restart()
+    lab.host.advance(hours=2)
+    status = lab.host.status("periodic-cleanup")
+    assert status["runtimeStatus"] == "Running"
+    assert status["customStatus"]["runs"] in (3, 4)
     is_watched(lab, job_id)
