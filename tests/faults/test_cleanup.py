@@ -1,58 +1,23 @@
 """The cleanup on real parts, with its clock set forward."""
 
-import asyncio
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import azure.durable_functions as df
 import pytest
-from azure.durable_functions.models.utils import http_utils
 
 from activities.do_cleanup import clean
-from adapters.job_api import JobApi
-from adapters.monitor_table import MonitorTable
 from adapters.services import Services
-from adapters.settings import parse_settings
 from demo.stack import Stack
 from domain.cleanup import CleanupProgress
-from domain.sources import Sources
 from tests.api import new_job_id
 from tests.faults.conftest import Rig
 from tests.faults.test_source_trouble import DONE, RUNNING
-
-HUB = "/runtime/webhooks/durabletask/instances/"
-
-
-def tools(stack: Stack, now: datetime) -> Services:
-    connection = stack.azurite.connection_string
-    settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
-    return Services(
-        settings=settings,
-        sources=Sources({}, None),
-        jobs=JobApi(),
-        monitors=MonitorTable.connect(connection=connection),
-        now=lambda: now,
-    )
+from tests.own_client import HUB, tools, with_client
 
 
 def run(stack: Stack, services: Services, budget: timedelta) -> CleanupProgress:
-    async def go() -> CleanupProgress:
-        origin = stack.host.url
-        links = {"id": "INSTANCEID", "statusQueryGetUri": f"{origin}{HUB}INSTANCEID"}
-        binding = {
-            "taskHubName": "JobMonitor",
-            "creationUrls": {},
-            "managementUrls": links,
-            "rpcBaseUrl": f"{origin}/durabletask/",
-        }
-        client = df.DurableOrchestrationClient(json.dumps(binding))
-        try:
-            return await clean(CleanupProgress(), client, services, services.now() + budget)
-        finally:
-            await http_utils._close_session()
-
-    return asyncio.run(go())
+    deadline = services.now() + budget
+    return with_client(stack, lambda client: clean(CleanupProgress(), client, services, deadline))
 
 
 @pytest.fixture
@@ -74,7 +39,7 @@ def test_what_is_past_its_retention_goes_and_what_lives_stays(
     """I8: a live instance or row is never removed, however old."""
     ended, live = ended_and_live
     future = datetime.now(UTC) + timedelta(days=31)
-    done = run(rig.stack, tools(rig.stack, future), timedelta(minutes=1))
+    done = run(rig.stack, tools(rig.stack, lambda: future), timedelta(minutes=1))
     assert done.instances >= 1
     assert done.monitors >= 1
     assert not done.more
@@ -87,7 +52,7 @@ def test_what_is_past_its_retention_goes_and_what_lives_stays(
 
 def test_what_is_within_its_retention_stays(rig: Rig, ended_and_live: tuple[str, str]) -> None:
     future = datetime.now(UTC) + timedelta(days=29)
-    done = run(rig.stack, tools(rig.stack, future), timedelta(minutes=1))
+    done = run(rig.stack, tools(rig.stack, lambda: future), timedelta(minutes=1))
     assert (done.instances, done.monitors) == (0, 0)
     assert rig.api.get(ended_and_live[0])["runtimeStatus"] == "Completed"
 
@@ -96,7 +61,7 @@ def test_a_run_out_of_time_says_so_and_keeps_its_progress(
     rig: Rig, ended_and_live: tuple[str, str]
 ) -> None:
     future = datetime.now(UTC) + timedelta(days=31)
-    services = tools(rig.stack, future)
+    services = tools(rig.stack, lambda: future)
     done = run(rig.stack, services, timedelta(0))
     assert done.more
     assert (done.instances, done.monitors, done.purged_through) == (0, 0, None)

@@ -1,0 +1,59 @@
+"""The app's own functions, called from here on the parts of a running stack, at any time."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import azure.durable_functions as df
+from azure.durable_functions.models.utils import http_utils
+
+from adapters.job_api import JobApi
+from adapters.monitor_table import MonitorTable
+from adapters.services import Services
+from adapters.settings import parse_settings
+from demo.stack import Stack
+from domain.sources import Sources
+
+HUB = "/runtime/webhooks/durabletask/instances/"
+
+T = TypeVar("T")
+
+
+def real_time() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def tools(stack: Stack, now: Callable[[], datetime] = real_time) -> Services:
+    """Services on the stack's store, with no source and a retention of 30 days."""
+    connection = stack.azurite.connection_string
+    settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
+    return Services(
+        settings=settings,
+        sources=Sources({}, None),
+        jobs=JobApi(),
+        monitors=MonitorTable.connect(connection=connection),
+        now=now,
+    )
+
+
+def with_client(stack: Stack, use: Callable[[df.DurableOrchestrationClient], Awaitable[T]]) -> T:
+    """What `use` gives with a durable client of the stack's host."""
+    origin = stack.host.url
+    binding = {
+        "taskHubName": "JobMonitor",
+        "creationUrls": {},
+        "managementUrls": {"id": "INSTANCEID", "statusQueryGetUri": f"{origin}{HUB}INSTANCEID"},
+        "rpcBaseUrl": f"{origin}/durabletask/",
+    }
+
+    async def go() -> T:
+        try:
+            return await use(df.DurableOrchestrationClient(json.dumps(binding)))
+        finally:
+            # The SDK keeps a session for the process, bound to this loop.
+            await http_utils._close_session()
+
+    return asyncio.run(go())
