@@ -82,4 +82,5 @@ def _remove_rows(tools: Services, cutoff: datetime, deadline: datetime) -> tuple
             if tools.now() >= deadline:
                 return removed, True
             removed += sum(pool.map(tools.monitors.delete, batch))
+            tools.monitors.unlist(batch)
     return removed, False

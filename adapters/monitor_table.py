@@ -5,11 +5,10 @@ A partition for each monitor, named by its id, holds the truth:
 - row key `monitor`: the monitor itself;
 - row keys `log-RUN-POLL-N-EVENT`: its log, in the order of the keys.
 
-Three partitions help to find monitors without reading them all:
+Two partitions help to find monitors without reading them all:
 
 - `~live`, by id and run: those that are watched; written before the run, removed after its end;
-- `~list`, newest first: what the list shows and filters by;
-- `~ended`, by time of the end: what the cleanup removes.
+- `~list`, newest first: what the list shows and filters by, and where the cleanup looks.
 
 `~watchdog` holds how far the watchdog came.
 
@@ -21,7 +20,7 @@ them, the next attempt or the watchdog completes.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
@@ -39,7 +38,7 @@ from domain.outcome import StopRequest
 
 TABLE = "Monitors"
 _ROW_KEY = "monitor"
-_LIVE, _LIST, _ENDED = "~live", "~list", "~ended"  # no monitor id begins with a tilde
+_LIVE, _LIST = "~live", "~list"  # no monitor id begins with a tilde
 _WATCHDOG = "~watchdog"
 _ATTEMPTS = 10
 _EVENTS = ("started", "resumed", "status", "ended")  # in the order in which one poll can bring them
@@ -66,6 +65,20 @@ class Claim(NamedTuple):
 
     run: int
     since: datetime
+    key: str
+
+
+class Ended(NamedTuple):
+    """A run that ended, as the list knows it.
+
+    Attributes:
+        monitor_id: Whose run.
+        run: The run.
+        key: Where it stands in the list.
+    """
+
+    monitor_id: str
+    run: int
     key: str
 
 
@@ -107,7 +120,7 @@ class MonitorTable:
         """
         self._table.upsert(_live_entity(row))
         # Before the row: what is cut off here, the watchdog finds by the entry above.
-        self._forget(ended)
+        self._table.delete(_LIST, _list_key(ended))
         lines = [_log_entity(row.id, _ended(ended)), _log_entity(row.id, _started(row))]
         if not self._change(row.id, lambda now: row if now.run == ended.run else None, lines):
             return False
@@ -193,24 +206,21 @@ class MonitorTable:
 
     def settle(self, row: MonitorRow) -> None:
         """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
-        self._table.upsert(_ended_entity(row) if row.ended_at else _live_entity(row))
+        if not row.ended_at:
+            self._table.upsert(_live_entity(row))
         self._table.upsert(_list_entity(row))
         if row.ended_at:
             self.drop_live(row.id, row.run)
 
-    def delete(self, row: MonitorRow) -> bool:
-        """Remove an ended monitor and its log, unless a new run began.
+    def delete(self, ended: Ended) -> bool:
+        """Remove an ended monitor and its log, unless a new run began; `unlist` comes after it.
 
         Returns:
             Whether it was removed.
         """
-        entity = self._table.find(row.id, _ROW_KEY)
-        if entity is None:
-            self._forget(row)
-            return False
-        current = _row(entity)
-        if current.run != row.run or not current.state.final:
-            self._forget(row)
+        entity = self._table.find(ended.monitor_id, _ROW_KEY)
+        row = _row(entity) if entity else None
+        if row is None or row.run != ended.run or not row.state.final:
             return False
         lines = [
             ("delete", dict(line))
@@ -224,10 +234,17 @@ class MonitorTable:
         while len(lines) >= BATCH:
             self._table.commit(lines[:BATCH])
             lines = lines[BATCH:]
-        if not self._table.commit([*lines, delete_unchanged(entity)]):
-            return False
-        self._forget(current)
-        return True
+        return self._table.commit([*lines, delete_unchanged(entity)])
+
+    def unlist(self, gone: Sequence[Ended]) -> None:
+        """Take runs out of the list whose monitors were removed, or went on as the next run."""
+        for begin in range(0, len(gone), BATCH):
+            keys = [each.key for each in gone[begin : begin + BATCH]]
+            deletes = [("delete", {"PartitionKey": _LIST, "RowKey": key}) for key in keys]
+            if not self._table.commit(deletes):
+                # One was not there any more, so none was taken.
+                for key in keys:
+                    self._table.delete(_LIST, key)
 
     # -- looking up -----------------------------------------------------------------------
 
@@ -285,7 +302,7 @@ class MonitorTable:
         filters = {name: value for name, value in equal.items() if value is not None}
         where += "".join(f" and {name} eq @{name}" for name in filters)
         values = {"list": _LIST, "after": after, **filters}
-        found = list(islice(self._table.query(where, values), size + 1))
+        found = list(islice(self._table.query(where, values, top=size + 1), size + 1))
         rows = [self._listed(entity, filters) for entity in found[:size]]
         more = found[size - 1]["RowKey"] if len(found) > size else None
         return [row for row in rows if row], more
@@ -297,13 +314,13 @@ class MonitorTable:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
-    def ended_before(self, cutoff: datetime) -> Iterator[MonitorRow]:
-        """Final rows that ended before `cutoff`, oldest first."""
+    def ended_before(self, cutoff: datetime) -> Iterator[Ended]:
+        """Runs that ended before `cutoff`. It reads the list from there back into the past."""
         for entity in self._table.query(
-            "PartitionKey eq @ended and RowKey lt @cutoff",
-            {"ended": _ENDED, "cutoff": _stamp(cutoff)},
+            "PartitionKey eq @list and RowKey gt @started and endedAt lt @cutoff",
+            {"list": _LIST, "started": _moment_key(cutoff), "cutoff": cutoff},
         ):
-            yield _row({**entity, "PartitionKey": entity["monitorId"]})
+            yield Ended(entity["monitorId"], entity["run"], entity["RowKey"])
 
     # -- internals ------------------------------------------------------------------------
 
@@ -331,11 +348,6 @@ class MonitorTable:
             return current.model_copy(update=update) if live else None
 
         return self._change(monitor_id, change) is not None
-
-    def _forget(self, row: MonitorRow) -> None:
-        """Remove what helped to find a run that is no more."""
-        self._table.delete(_LIST, _list_key(row))
-        self._table.delete(_ENDED, _ended_key(row))
 
 
 # -- entities: what stands in the table -----------------------------------------------------
@@ -378,7 +390,7 @@ def _live_key(monitor_id: str, run: int) -> str:
 
 
 def _list_entity(row: MonitorRow) -> dict[str, Any]:
-    return {
+    entity = {
         "PartitionKey": _LIST,
         "RowKey": _list_key(row),
         "monitorId": row.id,
@@ -387,24 +399,15 @@ def _list_entity(row: MonitorRow) -> dict[str, Any]:
         "source": row.source,
         "jobId": row.job_id,
     }
+    return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
 
 
 def _list_key(row: MonitorRow) -> str:
-    micros = int(row.started_at.timestamp() * 1_000_000)
-    return f"{_END_OF_TIME - micros:016}-{row.id}"
+    return f"{_moment_key(row.started_at)}-{row.id}"
 
 
-def _ended_entity(row: MonitorRow) -> dict[str, Any]:
-    keys = {"PartitionKey": _ENDED, "RowKey": _ended_key(row), "monitorId": row.id}
-    return _row_entity(row) | keys
-
-
-def _ended_key(row: MonitorRow) -> str:
-    return f"{_stamp(row.ended_at or row.started_at)}-{row.id}"
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
+def _moment_key(moment: datetime) -> str:
+    return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
 
 
 def _log_entity(monitor_id: str, line: LogLine) -> dict[str, Any]:

@@ -71,13 +71,25 @@ class Table:
                 return None
 
     def query(
-        self, where: str, values: Mapping[str, object], select: list[str] | None = None
+        self,
+        where: str,
+        values: Mapping[str, object],
+        select: list[str] | None = None,
+        top: int | None = None,
     ) -> Iterator[Entity]:
-        """Entities in the order of their keys; `@name` in `where` stands for a value."""
+        """Entities in the order of their keys.
+
+        Args:
+            where: The filter; `@name` in it stands for a value.
+            values: The values.
+            select: The properties, if not all.
+            top: How many to ask for at a time, if not as many as can be (1,000).
+        """
         with _errors():
             try:
-                parameters = dict(values)
-                yield from self._client.query_entities(where, parameters=parameters, select=select)
+                yield from self._client.query_entities(
+                    where, parameters=dict(values), select=select, results_per_page=top
+                )
             except ResourceNotFoundError:  # the table is not there yet
                 return
 

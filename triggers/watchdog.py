@@ -52,17 +52,14 @@ async def watch_over_all(client: df.DurableOrchestrationClient, tools: Services)
     """Look at the monitors that may be live, a batch at a time, from where the last run stopped."""
     deadline = monotonic() + _TIME_BUDGET
     after = await asyncio.to_thread(tools.monitors.recall_watchdog)
+    live = tools.monitors.live(after)
     while monotonic() < deadline:
-        batch = await asyncio.to_thread(_batch, tools, after)
+        batch = await asyncio.to_thread(lambda: list(islice(live, _AT_ONCE)))
         await asyncio.gather(*(_look(client, tools, *each) for each in batch))
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
     await asyncio.to_thread(tools.monitors.remember_watchdog, after)
-
-
-def _batch(tools: Services, after: str) -> list[tuple[str, Claim]]:
-    return list(islice(tools.monitors.live(after), _AT_ONCE))
 
 
 async def _look(

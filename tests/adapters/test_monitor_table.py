@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.monitor_table import MonitorTable
+from adapters.monitor_table import Ended, MonitorTable
 from demo.azurite import Azurite
 from demo.ports import free_ports
 from domain.decide import decide, observe
@@ -16,6 +16,7 @@ from domain.outcome import Outcome, Poll, StopRequest
 from tests.api import new_job_id
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=9)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,19 @@ def seen(watch: Watch, status: str, polls: int = 0) -> Watch:
 def finished(watch: Watch, state: State = State.SUCCEEDED) -> MonitorRow:
     verdict = Verdict(state=state, reason="because", ended_at=NOW + timedelta(hours=1))
     return row_of(watch.model_copy(update={"verdict": verdict}))
+
+
+def ended(table: MonitorTable, monitor_id: str, before: datetime = LATER) -> list[Ended]:
+    """What the cleanup finds of a monitor."""
+    return [each for each in table.ended_before(before) if each.monitor_id == monitor_id]
+
+
+def remove(table: MonitorTable, monitor_id: str) -> bool:
+    """As the cleanup does."""
+    found = ended(table, monitor_id)
+    removed = [table.delete(each) for each in found]
+    table.unlist(found)
+    return removed == [True]
 
 
 def log(table: MonitorTable, monitor_id: str) -> list[tuple[str, str | None, str | None]]:
@@ -192,21 +206,43 @@ def test_a_removed_monitor_takes_its_log_along(table: MonitorTable, row: Monitor
     for number in range(220):  # more than two transactions hold
         before, watch = watch, seen(watch, f"status-{number}", number)
         table.heartbeat(watch, before.logged_status)
-    end = finished(watch)
-    table.finish(end)
-    assert table.delete(end)
+    table.finish(finished(watch))
+    assert remove(table, row.id)
     assert table.read(row.id) is None
+    assert not ended(table, row.id)
 
 
 def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> None:
     """I8: not even if it was final when the cleanup read it."""
     table.claim(row)
-    assert not table.delete(row)
+    assert not table.delete(Ended(row.id, 1, "as if it had ended"))
     expired = finished(row.first_watch(), State.EXPIRED)
     table.finish(expired)
-    table.claim_again(expired, row.model_copy(update={"run": 2}))
-    assert not table.delete(expired)
-    assert table.get(row.id) is not None
+    found = ended(table, row.id)
+    again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
+    table.claim_again(expired, again)
+    assert not table.delete(found[0])
+    table.unlist(found)  # it is not there any more
+    assert table.get(row.id) == again
+    assert listed(table, jobId=row.job_id) == [row.id]
+
+
+def test_the_list_loses_what_was_removed_and_nothing_else(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """More than a transaction holds, and one that somebody else took away."""
+    ids = [f"many.{row.job_id}-{number:03}" for number in range(210)]
+    for number, id_ in enumerate(ids):
+        started_at = NOW + timedelta(seconds=number)
+        each = row.model_copy(update={"id": id_, "source": row.job_id, "started_at": started_at})
+        table.claim(each)
+        table.finish(finished(each.first_watch()))
+    found = [each for each in table.ended_before(LATER) if each.monitor_id in ids]
+    assert [each.monitor_id for each in found] == ids[::-1]
+    table.unlist(found[7:8])
+    table.unlist(found[:209])
+    left = [each for each in table.ended_before(LATER) if each.monitor_id in ids]
+    assert left == found[209:]
 
 
 def test_only_ended_monitors_past_the_cutoff_are_for_removal(
@@ -217,11 +253,10 @@ def test_only_ended_monitors_past_the_cutoff_are_for_removal(
     assert end.ended_at is not None
     table.claim(row)
     long_after = end.ended_at + timedelta(days=999)
-    assert row.id not in {each.id for each in table.ended_before(long_after)}
+    assert not ended(table, row.id, long_after)
     table.finish(end)
-    assert row.id not in {each.id for each in table.ended_before(end.ended_at)}
-    just_after = end.ended_at + timedelta(seconds=1)
-    assert row.id in {each.id for each in table.ended_before(just_after)}
+    assert not ended(table, row.id, end.ended_at)
+    assert ended(table, row.id, end.ended_at + timedelta(seconds=1))
 
 
 def listed(table: MonitorTable, **equal: str | None) -> list[str]:
@@ -261,10 +296,9 @@ def test_a_monitor_is_listed_once_whatever_its_runs(table: MonitorTable, row: Mo
     table.claim_again(expired, again)
     assert listed(table, jobId=row.job_id) == [row.id]
     assert listed(table, jobId=row.job_id, state="Expired") == []
-    assert expired.id not in {each.id for each in table.ended_before(NOW + timedelta(days=9))}
-    end = finished(again.first_watch())
-    table.finish(end)
-    assert table.delete(end)
+    assert not ended(table, row.id)
+    table.finish(finished(again.first_watch()))
+    assert remove(table, row.id)
     assert listed(table, jobId=row.job_id) == []
 
 
@@ -287,7 +321,7 @@ def test_an_end_that_was_cut_off_is_completed_by_the_next_attempt(
     assert row.id in {each for each, _ in table.live()}
     table.finish(end)
     assert row.id not in {each for each, _ in table.live()}
-    assert end.id in {each.id for each in table.ended_before(NOW + timedelta(days=9))}
+    assert ended(table, row.id)
 
 
 def test_a_run_that_is_begun_again_outlives_the_one_before(

@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from adapters.monitor_table import MonitorTable, Stored
-from domain.monitor import MonitorRow, State
+from domain.monitor import LogLine, MonitorRow, State
 from tests.api import Api
 from tests.chaos.callers import Accepted
 from tests.chaos.job_system import Asked, JobSystem
@@ -82,10 +82,12 @@ class Judge:
             ends = [line for line in lines if line.run == run]
             if not ends:
                 verdict.lost.append(f"{row.id}: no end of run {run}")
+            expires = _expiry(job, run, found.log)
             verdict.wrong += [
-                f"{row.id}: {line.to} instead of {job.verdict}: {self._told(job, row)}"
+                f"{row.id}: run {run} {line.to} instead of {job.verdict}, "
+                f"expired at {expires - self.jobs.begin:.2f}: {self._told(job, row)}"
                 for line in ends
-                if not self._right(job, State(line.to or ""), line.at, row)
+                if not self._right(job, State(line.to or ""), line.at, expires)
             ]
         if lines and row.state != lines[-1].to:
             verdict.wrong.append(f"{row.id}: {row.state} after {lines[-1].to}")
@@ -93,13 +95,13 @@ class Judge:
         if row.state.job_ended and row.raw_status != word:
             verdict.wrong.append(f"{row.id}: {row.raw_status} instead of {word}")
 
-    def _right(self, job: Job, state: State, at: datetime, row: MonitorRow) -> bool:
+    def _right(self, job: Job, state: State, at: datetime, expires: float) -> bool:
         """Whether a run may end so: an end before the expiry beats it, whatever died meanwhile."""
         if job.ends_at is None:
             return state is job.verdict
         ended = self.jobs.begin + job.ends_at
         if state is State.EXPIRED:
-            return ended > row.expire_time.timestamp()
+            return ended > expires
         return state is job.verdict and at.timestamp() >= ended
 
     def _told(self, job: Job, row: MonitorRow) -> str:
@@ -160,6 +162,12 @@ class Judge:
         """When the store last wrote the row, by its own account."""
         entity = self.table._table.find(monitor_id, "monitor")
         return float(entity.metadata["timestamp"].timestamp()) if entity else 0.0
+
+
+def _expiry(job: Job, run: int, log: list[LogLine]) -> float:
+    """When a run expires. One that the watchdog resumed keeps the time of the run before it."""
+    begins = [line.at for line in log if line.event == "started" and line.run <= run]
+    return begins[-1].timestamp() + job.timeout
 
 
 def _too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
