@@ -26,9 +26,8 @@ def get_job_status(watch: object) -> dict[str, Any]:
         watch: A `Watch` as JSON.
 
     Returns:
-        A `Poll` as JSON. `stop` is the wish to end the watch that the row held. `recorded` is
-        false if the store did not take the heartbeat; then the next poll writes what this one
-        could not.
+        A `Poll` as JSON. `stop` is the wish to end the watch that the row held. If the store did
+        not take the heartbeat, the next poll or the end writes what this one could not.
     """
     return poll_job(Watch.model_validate(watch)).to_wire()
 
@@ -45,24 +44,24 @@ def poll_job(watch: Watch) -> Poll:
         # The source was removed from the configuration, or the configuration is broken.
         # Neither says anything about the job: the watch goes on until it expires.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
-        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), recorded=False)
+        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     try:
-        row = tools.monitors.heartbeat(seen, previous_status=watch.logged_status)
-        current = row or tools.monitors.get(watch.monitor_id)
+        beat = tools.monitors.heartbeat(seen)
+        current = beat.now if beat else tools.monitors.get(watch.monitor_id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
-        return poll.model_copy(update={"recorded": False})
-    if row:
-        _tell(watch, row)
-        return poll.model_copy(update={"stop": row.stop})
+        return poll
+    if beat:
+        _tell(*beat)
+        return poll.model_copy(update={"stop": beat.now.stop})
     over = current is not None and (current.run > watch.run or current.state.final)
     return poll.model_copy(update={"superseded": over})
 
 
-def _tell(before: Watch, row: MonitorRow) -> None:
+def _tell(before: MonitorRow, row: MonitorRow) -> None:
     """Log what changed with this poll."""
-    if row.raw_status != before.logged_status:
-        tell("changed", row, before=before.logged_status, now=row.raw_status)
+    if row.raw_status != before.raw_status:
+        tell("changed", row, before=before.raw_status, now=row.raw_status)
     if row.blind != before.blind:
         level = logging.WARNING if row.blind else logging.INFO
         tell("blind" if row.blind else "sighted", row, level=level, detail=row.detail)

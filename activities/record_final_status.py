@@ -28,10 +28,6 @@ def record_final_status(watch: object) -> bool:
     row = row_of(seen)
     try:
         tools = services()
-        if seen.raw_status != seen.logged_status:
-            # The store did not take the last poll, which told of a change.
-            last_poll = seen.model_copy(update={"verdict": None})
-            tools.monitors.heartbeat(last_poll, previous_status=seen.logged_status)
         tools.monitors.finish(row)
     except JobMonitorError as error:
         tell(

@@ -2,8 +2,9 @@
 
 A partition for each monitor, named by its id, holds the truth:
 
-- row key `monitor`: the monitor itself;
-- row keys `log-RUN-POLL-N-EVENT`: its log, in the order of the keys.
+- row key `monitor`: the monitor itself, and how many lines its log has;
+- row keys `log-00000001`, ...: the lines. Each is written in one transaction with the row, so that
+  the count is right, and a monitor can be removed without a look at its log.
 
 Two partitions help to find monitors without reading them all:
 
@@ -13,13 +14,13 @@ Two partitions help to find monitors without reading them all:
 `~watchdog` holds how far the watchdog came.
 
 Azure may run an activity twice, and an old poll may come late. So a write of a monitor holds only
-for its ETag and run, together with its log line in one transaction of the partition; every other
-write is an upsert or a delete on a key that follows from the monitor. What was cut off between
-them, the next attempt or the watchdog completes.
+for its ETag and run, and adds only those lines that the row does not know of; every other write is
+an upsert or a delete on a key that follows from the monitor. What was cut off between them, the
+next attempt or the watchdog completes.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 from adapters.table import (
     BATCH,
     Entity,
+    Operation,
     Table,
     delete_unchanged,
     update_unchanged,
@@ -41,10 +43,12 @@ _ROW_KEY = "monitor"
 _LIVE, _LIST = "~live", "~list"  # no monitor id begins with a tilde
 _WATCHDOG = "~watchdog"
 _ATTEMPTS = 10
-_EVENTS = ("started", "resumed", "status", "ended")  # in the order in which one poll can bring them
 _END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 
-Change = Callable[[MonitorRow], MonitorRow | None]
+Changed = tuple[MonitorRow, list[LogLine]]
+"""A row, and the log lines that come with it."""
+
+Change = Callable[[MonitorRow], Changed | None]
 
 
 class Stored(NamedTuple):
@@ -52,6 +56,13 @@ class Stored(NamedTuple):
 
     row: MonitorRow
     log: list[LogLine]
+
+
+class Written(NamedTuple):
+    """A monitor before and after a write."""
+
+    before: MonitorRow
+    now: MonitorRow
 
 
 class Claim(NamedTuple):
@@ -106,8 +117,8 @@ class MonitorTable:
             Whether this caller did. If not, the monitor exists.
         """
         self._table.upsert(_live_entity(row))
-        started = _log_entity(row.id, _started(row))
-        if not self._table.commit([("create", _row_entity(row)), ("upsert", started)]):
+        entity, *lines = _entities(row, [_started(row)])
+        if not self._table.commit([("create", entity), *_upserts(lines)]):
             return False
         self._table.upsert(_list_entity(row))
         return True
@@ -121,38 +132,36 @@ class MonitorTable:
         self._table.upsert(_live_entity(row))
         # Before the row: what is cut off here, the watchdog finds by the entry above.
         self._table.delete(_LIST, _list_key(ended))
-        lines = [_log_entity(row.id, _ended(ended)), _log_entity(row.id, _started(row))]
-        if not self._change(row.id, lambda now: row if now.run == ended.run else None, lines):
+
+        def go_on(current: MonitorRow) -> Changed | None:
+            if current.run != ended.run:
+                return None
+            # An end that only the task hub told of is not in the log yet.
+            end = [] if current.state.final else [_ended(ended)]
+            return row, [*end, _started(row)]
+
+        if not self._change(row.id, go_on):
             return False
         self._table.upsert(_list_entity(row))
         return True
 
-    def heartbeat(self, watch: Watch, previous_status: str | None) -> MonitorRow | None:
+    def heartbeat(self, watch: Watch) -> Written | None:
         """Write what a poll saw, and a log line if the raw status changed.
 
         A row that is final, of a later run or gone is left alone.
 
         Returns:
-            The row as it is now, with a wish to stop that somebody wrote; None if left alone.
+            The row before and now, with a wish to stop that somebody wrote; None if left alone.
         """
         row = row_of(watch)
-        lines = []
-        if watch.raw_status != previous_status and watch.last_poll_at:
-            line = LogLine(
-                at=watch.last_poll_at,
-                run=watch.run,
-                poll=watch.polls,
-                event="status",
-                from_=previous_status,
-                to=watch.raw_status,
-            )
-            lines.append(_log_entity(row.id, line))
 
-        def beat(current: MonitorRow) -> MonitorRow | None:
+        def beat(current: MonitorRow) -> Changed | None:
             late = current.run != row.run or current.state.final or current.polls > row.polls
-            return None if late else row.model_copy(update={"stop": current.stop})
+            if late:
+                return None
+            return row.model_copy(update={"stop": current.stop}), _status_line(current, row)
 
-        return self._change(row.id, beat, lines)
+        return self._change(row.id, beat)
 
     def request_stop(self, monitor_id: str, run: int, stop: StopRequest) -> bool:
         """Write down the wish to stop a live watch; the next poll reads it.
@@ -172,35 +181,43 @@ class MonitorTable:
         Returns:
             The new row, or None if that run has ended.
         """
-        again = row.model_copy(update={"run": row.run + 1, "stale": False})
-        line = LogLine(at=at, run=again.run, poll=row.polls, event="resumed", to=again.state)
+        again = row.model_copy(update={"run": row.run + 1, "stale": False, "resumed": True})
 
-        def go_on(current: MonitorRow) -> MonitorRow | None:
+        def go_on(current: MonitorRow) -> Changed | None:
             live = current.run == row.run and not current.state.final
-            return again if live else None
+            return (again, [_resumed(again, at)]) if live else None
 
-        begun = self._change(row.id, go_on, [_log_entity(row.id, line)])
-        if begun:
-            self.settle(begun)
-        return begun
+        if not self._change(row.id, go_on):
+            return None
+        self.settle(again)
+        return again
 
     def note_resumed(self, row: MonitorRow, at: datetime) -> None:
-        """Add a log line: the watch was started again."""
-        line = LogLine(at=at, run=row.run, poll=row.polls, event="resumed", to=row.state)
-        self._table.upsert(_log_entity(row.id, line))
+        """Note that a live watch is started again; once, until its next heartbeat."""
+
+        def note(current: MonitorRow) -> Changed | None:
+            if current.run != row.run or current.state.final or current.resumed:
+                return None
+            return current.model_copy(update={"resumed": True}), [_resumed(current, at)]
+
+        self._change(row.id, note)
 
     def finish(self, row: MonitorRow) -> None:
-        """Write the end of a run, unless it has one already or a later run began."""
-        line = _log_entity(row.id, _ended(row))
+        """Write the end of a run, unless it has one already or a later run began.
 
-        def end(current: MonitorRow) -> MonitorRow | None:
-            return row if current.run == row.run and not current.state.final else None
+        What the last poll saw is written with it, if the store did not take that.
+        """
 
-        written = self._change(row.id, end, [line])
-        current = written or self.get(row.id)
+        def end(current: MonitorRow) -> Changed | None:
+            if current.run != row.run or current.state.final:
+                return None
+            return row, [*_status_line(current, row), _ended(row)]
+
+        written = self._change(row.id, end)
+        current = written.now if written else self.get(row.id)
         if current is None:
             # Somebody deleted the row. The caller was promised an end, so it comes.
-            self._table.commit([("upsert", _row_entity(row)), ("upsert", line)])
+            self._table.commit(_upserts(_entities(row, [_ended(row)])))
             current = row
         self.settle(current)
 
@@ -219,18 +236,15 @@ class MonitorTable:
             Whether it was removed.
         """
         entity = self._table.find(ended.monitor_id, _ROW_KEY)
-        row = _row(entity) if entity else None
-        if row is None or row.run != ended.run or not row.state.final:
+        if entity is None:
             return False
-        lines = [
-            ("delete", dict(line))
-            for line in self._table.query(
-                "PartitionKey eq @id and RowKey ne @key",
-                {"id": row.id, "key": _ROW_KEY},
-                select=["PartitionKey", "RowKey"],
-            )
-        ]
-        # The row goes last, and only if it is still the one that was read.
+        row = _row(entity)
+        if row.run != ended.run or not row.state.final:
+            return False
+        keys = [_log_key(number) for number in range(1, entity["lines"] + 1)]
+        lines = [("delete", {"PartitionKey": row.id, "RowKey": key}) for key in keys]
+        # The row goes last, and only if it is still the one that was read. A transaction before
+        # that is void only if an earlier attempt had come as far.
         while len(lines) >= BATCH:
             self._table.commit(lines[:BATCH])
             lines = lines[BATCH:]
@@ -324,28 +338,29 @@ class MonitorTable:
 
     # -- internals ------------------------------------------------------------------------
 
-    def _change(
-        self, monitor_id: str, change: Change, lines: Sequence[Entity] = ()
-    ) -> MonitorRow | None:
+    def _change(self, monitor_id: str, change: Change) -> Written | None:
         """Replace the row by what `change` makes of it, with log lines; None changes nothing.
 
         Returns:
-            The new row, or None if nothing was changed.
+            The row before and now, or None if nothing was changed.
         """
         for _ in range(_ATTEMPTS):
-            entity = self._table.find(monitor_id, _ROW_KEY)
-            new = change(_row(entity)) if entity else None
-            if new is None:
+            read = self._table.find(monitor_id, _ROW_KEY)
+            if read is None:
                 return None
-            update = update_unchanged(entity, _row_entity(new))
-            if self._table.commit([update, *(("upsert", line) for line in lines)]):
-                return new
+            before = _row(read)
+            changed = change(before)
+            if changed is None:
+                return None
+            entity, *lines = _entities(*changed, known=read["lines"])
+            if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
+                return Written(before, changed[0])
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
     def _change_live(self, monitor_id: str, run: int, update: Mapping[str, object]) -> bool:
-        def change(current: MonitorRow) -> MonitorRow | None:
+        def change(current: MonitorRow) -> Changed | None:
             live = current.run == run and not current.state.final
-            return current.model_copy(update=update) if live else None
+            return (current.model_copy(update=update), []) if live else None
 
         return self._change(monitor_id, change) is not None
 
@@ -353,10 +368,23 @@ class MonitorTable:
 # -- entities: what stands in the table -----------------------------------------------------
 
 
-def _row_entity(row: MonitorRow) -> dict[str, Any]:
+def _entities(row: MonitorRow, lines: list[LogLine], known: int = 0) -> list[Entity]:
+    """The row, then its new lines; `known` is how many it had before."""
     values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
-    plain = {k: _plain(v) for k, v in values.items()}
-    return {"PartitionKey": row.id, "RowKey": _ROW_KEY, **plain}
+    plain = {k: _plain(v) for k, v in values.items()} | {"lines": known + len(lines)}
+    entities: list[Entity] = [{"PartitionKey": row.id, "RowKey": _ROW_KEY, **plain}]
+    for number, line in enumerate(lines, known + 1):
+        values = line.model_dump(by_alias=True, exclude_none=True)
+        entities.append({"PartitionKey": row.id, "RowKey": _log_key(number), **values})
+    return entities
+
+
+def _log_key(number: int) -> str:
+    return f"log-{number:08}"
+
+
+def _upserts(entities: Iterable[Entity]) -> list[Operation]:
+    return [("upsert", entity) for entity in entities]
 
 
 def _plain(value: object) -> object:
@@ -410,12 +438,6 @@ def _moment_key(moment: datetime) -> str:
     return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
 
 
-def _log_entity(monitor_id: str, line: LogLine) -> dict[str, Any]:
-    key = f"log-{line.run:06}-{line.poll:09}-{_EVENTS.index(line.event)}-{line.event}"
-    values = line.model_dump(by_alias=True, exclude_none=True)
-    return {"PartitionKey": monitor_id, "RowKey": key, **values}
-
-
 def _log_line(entity: Entity) -> LogLine:
     known = {field.alias for field in LogLine.model_fields.values()}
     return LogLine.model_validate({k: v for k, v in entity.items() if k in known})
@@ -423,6 +445,25 @@ def _log_line(entity: Entity) -> LogLine:
 
 def _started(row: MonitorRow) -> LogLine:
     return LogLine(at=row.started_at, run=row.run, poll=0, event="started", to=row.state)
+
+
+def _resumed(row: MonitorRow, at: datetime) -> LogLine:
+    return LogLine(at=at, run=row.run, poll=row.polls, event="resumed", to=row.state)
+
+
+def _status_line(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
+    """A line if the raw status changed, and not if `now` knows less than `before`."""
+    if now.raw_status == before.raw_status or now.last_poll_at is None or now.polls < before.polls:
+        return []
+    line = LogLine(
+        at=now.last_poll_at,
+        run=now.run,
+        poll=now.polls,
+        event="status",
+        from_=before.raw_status,
+        to=now.raw_status,
+    )
+    return [line]
 
 
 def _ended(row: MonitorRow) -> LogLine:

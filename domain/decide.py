@@ -39,8 +39,6 @@ def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
         for name in ("raw_status", "progress", "message")
         if (value := getattr(poll, name)) is not None
     }
-    if poll.recorded and poll.raw_status is not None:
-        seen["logged_status"] = poll.raw_status
     failures = watch.failures + 1 if poll.outcome in _BLIND else 0
     return watch.model_copy(
         update={

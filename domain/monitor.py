@@ -77,7 +77,6 @@ class Watch(Passed):
         detail: Why the last poll could not see the job.
         blind: Whether the watch can't see the job: refused for its credentials, or three
             failures in a row.
-        logged_status: The raw status in the newest line of the status log.
         verdict: The end, once decided; the generations after that only carry it out.
         cancel_job: Whether the source is to cancel the job before the verdict is stored.
         cancel_attempts: How often it was asked to.
@@ -106,7 +105,6 @@ class Watch(Passed):
     outcome: Outcome | None = None
     detail: str | None = None
     blind: bool = False
-    logged_status: str | None = None
     verdict: Verdict | None = None
     cancel_job: bool = False
     cancel_attempts: int = 0
@@ -141,6 +139,7 @@ class MonitorRow(WireModel):
     Attributes:
         state: Where the watch stands.
         stale: Whether the watch is silent though it should have polled; the watchdog tells.
+        resumed: Whether the watch was started again, and has not polled since.
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
@@ -166,6 +165,7 @@ class MonitorRow(WireModel):
     last_poll_at: AwareDatetime | None = None
     next_poll_at: AwareDatetime | None = None
     stale: bool = False
+    resumed: bool = False
     on_expiry: OnExpiry = "leave"
     stop: StopRequest | None = None
     cancel_result: str | None = None
@@ -179,7 +179,6 @@ class MonitorRow(WireModel):
             **shared,
             monitor_id=self.id,
             next_poll_at=self.last_poll_at or self.started_at,
-            logged_status=self.raw_status,
         )
 
     def ended(self, verdict: Verdict) -> "MonitorRow":

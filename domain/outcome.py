@@ -58,7 +58,6 @@ class Poll(Passed):
         message: The source's text about the job, at most 1,024 characters.
         retry_after_seconds: The source's wish for the time until the next poll.
         detail: Why the job could not be seen, for people; never holds a secret.
-        recorded: Whether the store took what this poll saw.
         stop: The wish to end the watch that the store held, if any.
         superseded: Whether the run is over, says the store: it has its end, or a later one began.
     """
@@ -69,6 +68,5 @@ class Poll(Passed):
     message: str | None = None
     retry_after_seconds: float | None = None
     detail: str | None = None
-    recorded: bool = True
     stop: StopRequest | None = None
     superseded: bool = False

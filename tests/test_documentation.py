@@ -65,7 +65,7 @@ def test_every_state_is_explained(state: State) -> None:
 
 
 def test_every_flag_is_explained() -> None:
-    flags = {"blind", "stale", "outcome", "cancelResult", "storeAttempts"}
+    flags = {"blind", "stale", "resumed", "outcome", "cancelResult", "storeAttempts"}
     known = {field.alias for model in (MonitorRow, Watch) for field in model.model_fields.values()}
     assert flags <= known
     for flag in flags:

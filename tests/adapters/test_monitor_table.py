@@ -3,10 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.monitor_table import Ended, MonitorTable
+from adapters.table import Table
 from demo.azurite import Azurite
 from demo.ports import free_ports
 from domain.decide import decide, observe
@@ -98,8 +100,8 @@ def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
     table.claim(row)
     watch = row.first_watch()
     for number, status in enumerate(["queued", "queued", "busy"]):
-        before, watch = watch, seen(watch, status, number)
-        assert table.heartbeat(watch, before.logged_status)
+        watch = seen(watch, status, number)
+        assert table.heartbeat(watch)
     stored = table.get(row.id)
     assert stored is not None
     assert (stored.raw_status, stored.progress, stored.polls) == ("busy", 12.5, 3)
@@ -111,10 +113,55 @@ def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
     ]
 
 
+def test_what_the_store_did_not_take_comes_with_the_end(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """I2: the line of the last poll is not lost."""
+    table.claim(row)
+    end = finished(seen(row.first_watch(), "done"))
+    for _ in range(2):
+        table.finish(end)
+    assert log(table, row.id) == [
+        ("started", None, "Monitoring"),
+        ("status", None, "done"),
+        ("ended", "done", "Succeeded"),
+    ]
+
+
+def test_an_end_that_knows_less_than_the_row_tells_of_no_change(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """As the watchdog's, if a poll came after its look."""
+    table.claim(row)
+    table.heartbeat(seen(row.first_watch(), "busy"))
+    table.finish(finished(row.first_watch(), State.TERMINATED))
+    assert [line[0] for line in log(table, row.id)] == ["started", "status", "ended"]
+
+
+def test_a_watch_that_is_resumed_is_noted_until_its_next_poll(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    table.claim(row)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: table.note_resumed(row, NOW), range(8)))
+    noted = table.get(row.id)
+    assert noted == row.model_copy(update={"resumed": True})
+    assert table.heartbeat(seen(row.first_watch(), "busy"))
+    beaten = table.get(row.id)
+    assert beaten is not None
+    assert not beaten.resumed
+    table.note_resumed(row, NOW)
+    events = [line[0] for line in log(table, row.id)]
+    assert events == ["started", "resumed", "status", "resumed"]
+    table.finish(finished(seen(row.first_watch(), "busy")))
+    table.note_resumed(row, NOW)
+    assert len(log(table, row.id)) == 5
+
+
 def test_a_poll_that_runs_twice_leaves_one_line(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
     watch = seen(row.first_watch(), "busy")
-    assert all(table.heartbeat(watch, None) for _ in range(2))
+    assert all(table.heartbeat(watch) for _ in range(2))
     assert log(table, row.id) == [("started", None, "Monitoring"), ("status", None, "busy")]
 
 
@@ -123,14 +170,14 @@ def test_a_late_poll_does_not_overwrite_a_final_row(table: MonitorTable, row: Mo
     table.claim(row)
     end = finished(row.first_watch())
     table.finish(end)
-    assert not table.heartbeat(seen(row.first_watch(), "busy", 9), None)
+    assert not table.heartbeat(seen(row.first_watch(), "busy", 9))
     assert table.get(row.id) == end
 
 
 def test_a_late_poll_does_not_overwrite_a_newer_one(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
-    table.heartbeat(seen(row.first_watch(), "new", 5), None)
-    assert not table.heartbeat(seen(row.first_watch(), "old", 3), None)
+    table.heartbeat(seen(row.first_watch(), "new", 5))
+    assert not table.heartbeat(seen(row.first_watch(), "old", 3))
     stored = table.get(row.id)
     assert stored is not None
     assert stored.raw_status == "new"
@@ -142,9 +189,9 @@ def test_a_wish_to_stop_is_there_until_the_end(table: MonitorTable, row: Monitor
     assert not table.request_stop(row.id, 1, stop)
     table.claim(row)
     assert table.request_stop(row.id, 1, stop)
-    beaten = table.heartbeat(seen(row.first_watch(), "busy"), None)
+    beaten = table.heartbeat(seen(row.first_watch(), "busy"))
     assert beaten is not None
-    assert beaten.stop == stop
+    assert beaten.now.stop == stop
     stored = table.get(row.id)
     assert stored is not None
     assert stored.stop == stop
@@ -173,7 +220,7 @@ def test_a_new_run_keeps_the_earlier_outcome_and_outlives_its_late_writes(
     again = row.model_copy(update={"run": 2})
     assert table.claim_again(expired, again)
     table.finish(finished(row.first_watch(), State.LOST))
-    assert not table.heartbeat(seen(row.first_watch(), "old", 7), None)
+    assert not table.heartbeat(seen(row.first_watch(), "old", 7))
     assert table.get(row.id) == again
     assert log(table, row.id) == [
         ("started", None, "Monitoring"),
@@ -200,13 +247,31 @@ def test_an_end_comes_also_where_the_row_was_deleted(table: MonitorTable, row: M
     assert table.get(row.id) == end
 
 
-def test_a_removed_monitor_takes_its_log_along(table: MonitorTable, row: MonitorRow) -> None:
+def test_a_removed_monitor_takes_its_log_along(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table.claim(row)
     watch = row.first_watch()
     for number in range(220):  # more than two transactions hold
-        before, watch = watch, seen(watch, f"status-{number}", number)
-        table.heartbeat(watch, before.logged_status)
+        watch = seen(watch, f"status-{number}", number)
+        table.heartbeat(watch)
     table.finish(finished(watch))
+    commit = Table.commit
+    made: list[Any] = []
+
+    def once(*given: Any) -> bool:
+        if made:
+            raise StoreUnavailable("cut off")
+        made.append(given)
+        return commit(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "commit", once)
+        with pytest.raises(StoreUnavailable):
+            remove(table, row.id)
+    stored = table.read(row.id)
+    assert stored is not None
+    assert len(stored.log) == 222 - 100
     assert remove(table, row.id)
     assert table.read(row.id) is None
     assert not ended(table, row.id)
@@ -333,7 +398,7 @@ def test_a_run_that_is_begun_again_outlives_the_one_before(
     assert again is not None
     assert again.run == 2
     assert table.begin_again(row, NOW) is None
-    assert not table.heartbeat(seen(row.first_watch(), "late", 9), None)
+    assert not table.heartbeat(seen(row.first_watch(), "late", 9))
     table.finish(finished(row.first_watch()))
     assert table.get(row.id) == again
 
@@ -369,7 +434,7 @@ def test_a_store_that_is_down_is_told_without_its_key(nowhere: str, row: Monitor
         table.ping,
         lambda: table.claim(row),
         lambda: table.get(row.id),
-        lambda: table.heartbeat(row.first_watch(), None),
+        lambda: table.heartbeat(row.first_watch()),
         lambda: table.finish(finished(row.first_watch())),
         lambda: list(table.ended_before(NOW)),
     )
@@ -385,6 +450,6 @@ def test_a_table_that_is_not_there_yet_is_made(tmp_path: Path, row: MonitorRow) 
         assert table.get(row.id) is None
         assert table.read(row.id) is None
         assert list(table.ended_before(NOW)) == []
-        assert not table.heartbeat(row.first_watch(), None)
+        assert not table.heartbeat(row.first_watch())
         assert table.claim(row)
         assert table.get(row.id) == row

@@ -77,7 +77,7 @@ def write_ended(connection: str, rows: Iterable[MonitorRow]) -> None:
         claimed = row.model_copy(update={"state": State.MONITORING, "ended_at": None})
         monitors.claim(claimed)
         poll = Poll(outcome=Outcome.RUNNING, raw_status="processing")
-        monitors.heartbeat(observe(claimed.first_watch(), poll, row.started_at), None)
+        monitors.heartbeat(observe(claimed.first_watch(), poll, row.started_at))
         monitors.finish(row.model_copy(update={"polls": 2, "raw_status": "completed"}))
     Table.connect(TABLE, connection=connection).ping()
     transactions = list(_transactions(memory))

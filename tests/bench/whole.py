@@ -41,7 +41,7 @@ def _one_poll(stack: Stack, job_id: str) -> list[Figure]:
             Poll(outcome=Outcome.RUNNING),
             row.started_at,
         )
-        table.heartbeat(seen, None)
+        table.heartbeat(seen)
 
     figures: list[Figure] = []
     floor = None

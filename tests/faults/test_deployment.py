@@ -20,7 +20,7 @@ ADDED = [
     ("domain/monitor.py", '            "polls": self.polls,', '            "release": 2,'),
     ("domain/monitor.py", "    version: int = 1", '    note: str = "of release 2"'),
     ("domain/monitor.py", "class Verdict(Passed):", "    by: int = 2"),
-    ("domain/outcome.py", "    recorded: bool = True", "    seen_by: int = 2"),
+    ("domain/outcome.py", "    superseded: bool = False", "    seen_by: int = 2"),
     ("domain/cleanup.py", "    runs: int = 0", "    release: int = 2"),
 ]
 

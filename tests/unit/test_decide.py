@@ -193,14 +193,6 @@ def test_what_a_poll_could_not_see_stays() -> None:
     assert (blind.outcome, blind.detail, blind.polls) == (Outcome.UNREACHABLE, "HTTP 500", 2)
 
 
-def test_a_status_that_was_not_stored_is_logged_by_a_later_poll() -> None:
-    unstored = observe(
-        watch(), Poll(outcome=Outcome.RUNNING, raw_status="busy", recorded=False), NOW
-    )
-    assert unstored.logged_status is None
-    assert observe(unstored, Poll(outcome=Outcome.RUNNING, raw_status="busy"), NOW).logged_status
-
-
 def test_hints_do_not_become_a_flood_of_polls() -> None:
     """I7: a hint brings the poll forward, but not closer than a second to the last one."""
     assert earliest_hinted_poll(watch(), NOW) == NOW

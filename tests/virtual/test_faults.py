@@ -315,7 +315,7 @@ def test_a_cleanup_that_is_cut_off_anywhere(
     """I8: what lives stays; what is past its retention is gone with all that led to it."""
     living = new_job_id()
     watched(lab, living, timeoutSeconds=366 * 86_400, pollIntervalSeconds=86_400)
-    for cut in cuts(lab, monkeypatch, how, 7):
+    for cut in cuts(lab, monkeypatch, how, 6):
         job_id = new_job_id()
         lab.source.behave(job_id, DONE)
         lab.api.start(jobId=job_id)
