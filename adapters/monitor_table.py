@@ -156,8 +156,7 @@ class MonitorTable:
         row = row_of(watch)
 
         def beat(current: MonitorRow) -> Changed | None:
-            late = current.run != row.run or current.state.final or current.polls > row.polls
-            if late:
+            if not _lives(current, row.run) or current.polls > row.polls:
                 return None
             return row.model_copy(update={"stop": current.stop}), _status_line(current, row)
 
@@ -184,8 +183,7 @@ class MonitorTable:
         again = row.model_copy(update={"run": row.run + 1, "stale": False, "resumed": True})
 
         def go_on(current: MonitorRow) -> Changed | None:
-            live = current.run == row.run and not current.state.final
-            return (again, [_resumed(again, at)]) if live else None
+            return (again, [_resumed(again, at)]) if _lives(current, row.run) else None
 
         if not self._change(row.id, go_on):
             return None
@@ -196,7 +194,7 @@ class MonitorTable:
         """Note that a live watch is started again; once, until its next heartbeat."""
 
         def note(current: MonitorRow) -> Changed | None:
-            if current.run != row.run or current.state.final or current.resumed:
+            if not _lives(current, row.run) or current.resumed:
                 return None
             return current.model_copy(update={"resumed": True}), [_resumed(current, at)]
 
@@ -209,7 +207,7 @@ class MonitorTable:
         """
 
         def end(current: MonitorRow) -> Changed | None:
-            if current.run != row.run or current.state.final:
+            if not _lives(current, row.run):
                 return None
             return row, [*_status_line(current, row), _ended(row)]
 
@@ -359,8 +357,7 @@ class MonitorTable:
 
     def _change_live(self, monitor_id: str, run: int, update: Mapping[str, object]) -> bool:
         def change(current: MonitorRow) -> Changed | None:
-            live = current.run == run and not current.state.final
-            return (current.model_copy(update=update), []) if live else None
+            return (current.model_copy(update=update), []) if _lives(current, run) else None
 
         return self._change(monitor_id, change) is not None
 
@@ -385,6 +382,11 @@ def _log_key(number: int) -> str:
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:
     return [("upsert", entity) for entity in entities]
+
+
+def _lives(row: MonitorRow, run: int) -> bool:
+    """Whether the row is that of this run, which has not ended."""
+    return row.run == run and not row.state.final
 
 
 def _plain(value: object) -> object:

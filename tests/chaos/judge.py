@@ -82,7 +82,7 @@ class Judge:
             ends = [line for line in lines if line.run == run]
             if not ends:
                 verdict.lost.append(f"{row.id}: no end of run {run}")
-            expires = _expiry(job, run, found.log)
+            expires = expiry(job, run, found.log)
             verdict.wrong += [
                 f"{row.id}: run {run} {line.to} instead of {job.verdict}, "
                 f"expired at {expires - self.jobs.begin:.2f}: {self._told(job, row)}"
@@ -164,7 +164,7 @@ class Judge:
         return float(entity.metadata["timestamp"].timestamp()) if entity else 0.0
 
 
-def _expiry(job: Job, run: int, log: list[LogLine]) -> float:
+def expiry(job: Job, run: int, log: list[LogLine]) -> float:
     """When a run expires. One that the watchdog resumed keeps the time of the run before it."""
     begins = [line.at for line in log if line.event == "started" and line.run <= run]
     return begins[-1].timestamp() + job.timeout
