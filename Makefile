@@ -49,8 +49,8 @@ check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=de
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tests.chaos
 
-bench: $(PACKAGES) $(AZURITE) ## Measure what a poll costs, and how many monitors are held
-	$(BIN)/python -m tests.bench
+bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine scale"], scale takes ten minutes
+	@$(BIN)/python -m tests.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
 	@$(BIN)/python -m devhost replay $(or $(FILES),tests/histories/*/*.json)

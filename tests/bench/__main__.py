@@ -1,37 +1,32 @@
 """`make bench`: the figures, in one table. Each part runs in a process of its own."""
 
-import json
-import subprocess
-import sys
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.figures import Figure
+from tests.bench import engine, scale, whole
 
-_PARTS = ("whole", "engine")
+_PARTS = {"whole": whole.run, "engine": engine.run, "scale": scale.run}
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        module = __import__(f"tests.bench.{sys.argv[1]}", fromlist=["run"])
-        print(json.dumps(module.run()))  # noqa: T201 - read by the process above
-        return
+    """Run the parts that are named, or those that take a minute or two."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=["whole", "engine"])
     table = Table(title="Figures of this machine, at this moment")
     table.add_column("What")
     table.add_column("Figure", justify="right")
     table.add_column("")
-    for part in _PARTS:
-        output = subprocess.run(
-            [sys.executable, "-m", "tests.bench", part],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=600,
-        ).stdout
-        for figure in (Figure(*each) for each in json.loads(output.splitlines()[-1])):
-            table.add_row(figure.name, f"{figure.value:,.2f}", figure.unit)
-        table.add_section()
+    parts = parser.parse_args().parts
+    clean = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    with clean as pool:
+        for part in parts:
+            for figure in pool.submit(_PARTS[part]).result():
+                table.add_row(figure.name, f"{figure.value:,.2f}", figure.unit)
+            table.add_section()
     Console(width=100).print(table)
 
 
