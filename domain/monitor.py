@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime
 
 from domain.outcome import Outcome, StopRequest
 from domain.wire import Passed, WireModel
@@ -194,26 +194,3 @@ def row_of(watch: Watch) -> MonitorRow:
     shared = watch.model_dump(include=set(_SHARED))
     row = MonitorRow(**shared, id=watch.monitor_id, state=State.MONITORING)
     return row.ended(watch.verdict) if watch.verdict else row
-
-
-class LogLine(WireModel):
-    """One line of a monitor's log.
-
-    Attributes:
-        at: When it was seen.
-        run: In which run.
-        poll: In which poll; 0 for the start.
-        event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
-            changed) or `ended`.
-        from_: What it was before: a raw status, or None.
-        to: What it is now: a raw status, or a state.
-        reason: Why, for an end.
-    """
-
-    at: AwareDatetime
-    run: int
-    poll: int
-    event: str
-    from_: str | None = Field(None, alias="from")
-    to: str | None = None
-    reason: str | None = None

@@ -54,6 +54,7 @@ def _show(result: Result, console: Console) -> None:
     table = Table("", "Starts", "Accepted", "Host kills", "Azurite restarts", "Polls")
     for name in ("Lost", "Doubled", "Wrong", "Lag p50", "p95", "max"):
         table.add_column(name)
+    table.columns[0].min_width = len("undisturbed")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = (result.starts, result.accepted, result.kills, result.restarts, result.polls)

@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from adapters.monitor_table import MonitorTable, Stored
-from domain.monitor import LogLine, MonitorRow, State
+from domain.monitor import MonitorRow, State
+from domain.monitor_log import LogLine
 from tests.api import Api
 from tests.chaos.callers import Accepted
 from tests.chaos.job_system import Asked, JobSystem

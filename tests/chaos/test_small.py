@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from domain.monitor import LogLine, State
+from domain.monitor import State
+from domain.monitor_log import LogLine
 from tests.chaos.breaker import Pace
 from tests.chaos.judge import expiry
 from tests.chaos.plan import Job, make_plan

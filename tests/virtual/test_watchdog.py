@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from adapters import hub
-from adapters.monitor_table import _live_entity
+from adapters.monitor_entities import live_entity
 from adapters.services import services
 from domain.monitor import MonitorRow, State, Verdict
 from domain.watch_over import Measure
@@ -158,7 +158,7 @@ def test_what_is_left_of_a_start_or_an_end_that_was_cut_off_is_tidied(lab: Lab) 
     as_new = ended.model_copy(update={"ended_at": None, "state": State.MONITORING})
     lab.table.settle(as_new)  # as if the end had been cut off after the row
     never_claimed = as_new.model_copy(update={"id": f"demo.{never}"})
-    lab.table._table.upsert(_live_entity(never_claimed))
+    lab.table._table.upsert(live_entity(never_claimed))
     assert {ended.id, never_claimed.id} <= live(lab)
     lab.host.advance(minutes=11)
     assert not {ended.id, never_claimed.id} & live(lab)

@@ -1,0 +1,116 @@
+"""What stands in the table of the monitors.
+
+A partition for each monitor, named by its id, holds the truth:
+
+- row key `monitor`: the monitor itself, and how many lines its log has;
+- row keys `log-00000001`, ...: the lines. Each is written in one transaction with the row, so that
+  the count is right, and a monitor can be removed without a look at its log.
+
+Two partitions help to find monitors without reading them all:
+
+- `~live`, by id and run: those that are watched; written before the run, removed after its end;
+- `~list`, newest first: what the list shows and filters by, and where the cleanup looks.
+
+`~watchdog` holds how far the watchdog came.
+"""
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from adapters.table import Entity
+from domain.monitor import MonitorRow
+from domain.monitor_log import LogLine
+
+ROW_KEY = "monitor"
+LIVE, LIST, WATCHDOG = "~live", "~list", "~watchdog"  # no monitor id begins with a tilde
+_END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
+
+
+def row_and_lines(row: MonitorRow, lines: list[LogLine], known: int = 0) -> list[Entity]:
+    """The row, then its new lines; `known` is how many it had before."""
+    values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
+    plain = {k: _plain(v) for k, v in values.items()} | {"lines": known + len(lines)}
+    entities: list[Entity] = [{"PartitionKey": row.id, "RowKey": ROW_KEY, **plain}]
+    for number, line in enumerate(lines, known + 1):
+        values = line.model_dump(by_alias=True, exclude_none=True)
+        entities.append({"PartitionKey": row.id, "RowKey": _log_key(number), **values})
+    return entities
+
+
+def read_row(entity: Entity) -> MonitorRow:
+    """The row; what a later release added to it is left out."""
+    known = {field.alias for field in MonitorRow.model_fields.values()}
+    values = {k: v for k, v in entity.items() if k in known}
+    if "stop" in values:
+        values["stop"] = json.loads(values["stop"])
+    return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
+
+
+def is_line(entity: Entity) -> bool:
+    """Whether an entity of a monitor's partition is a line of its log."""
+    return str(entity["RowKey"]).startswith("log-")
+
+
+def read_line(entity: Entity) -> LogLine:
+    """The line."""
+    known = {field.alias for field in LogLine.model_fields.values()}
+    return LogLine.model_validate({k: v for k, v in entity.items() if k in known})
+
+
+def line_keys(row: Entity) -> list[Entity]:
+    """The keys of all lines that a row knows of."""
+    numbers = range(1, row["lines"] + 1)
+    return [{"PartitionKey": row["PartitionKey"], "RowKey": _log_key(n)} for n in numbers]
+
+
+def live_entity(row: MonitorRow) -> Entity:
+    """The entry that says that a run may be live."""
+    return {
+        "PartitionKey": LIVE,
+        "RowKey": live_key(row.id, row.run),
+        "monitorId": row.id,
+        "run": row.run,
+        "startedAt": row.started_at,
+    }
+
+
+def live_key(monitor_id: str, run: int) -> str:
+    """A key for each run: the end of one, cut off and put right later, takes no other's away."""
+    return f"{monitor_id} {run:06}"
+
+
+def list_entity(row: MonitorRow) -> Entity:
+    """The entry in the list."""
+    entity = {
+        "PartitionKey": LIST,
+        "RowKey": list_key(row),
+        "monitorId": row.id,
+        "run": row.run,
+        "state": str(row.state),
+        "source": row.source,
+        "jobId": row.job_id,
+    }
+    return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
+
+
+def list_key(row: MonitorRow) -> str:
+    """Where a run stands in the list."""
+    return f"{moment_key(row.started_at)}-{row.id}"
+
+
+def moment_key(moment: datetime) -> str:
+    """What the keys of the runs that began then start with; keys of earlier ones are greater."""
+    return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
+
+
+def _log_key(number: int) -> str:
+    return f"log-{number:08}"
+
+
+def _plain(value: object) -> Any:
+    """A property that Table storage has a type for; a nested object as JSON text."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value) if isinstance(value, StrEnum) else value
