@@ -51,7 +51,7 @@ def _show(result: Result, console: Console) -> None:
         console.print(fault, style="red", highlight=False, markup=False)
     answers = ", ".join(f"{name} {count:,}" for name, count in sorted(result.answers.items()))
     console.print(f"Answers to those who insist: {answers}", highlight=False)
-    table = Table("", "Starts", "Accepted", "Host kills", "Azurite restarts", "Polls")
+    table = Table("", "Starts", "Accepted", "Kills", "Restarts", "Polls")
     for name in ("Lost", "Doubled", "Wrong", "Lag p50", "p95", "max"):
         table.add_column(name)
     table.columns[0].min_width = len("undisturbed")
