@@ -273,7 +273,7 @@ def test_a_removed_monitor_takes_its_log_along(
     assert stored is not None
     assert len(stored.log) == 222 - 100
     assert remove(table, row.id)
-    assert table.read(row.id) is None
+    assert not list(table._table.query("PartitionKey eq @id", {"id": row.id}))
     assert not ended(table, row.id)
 
 
@@ -290,6 +290,9 @@ def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> 
     table.unlist(found)  # it is not there any more
     assert table.get(row.id) == again
     assert listed(table, jobId=row.job_id) == [row.id]
+    table.finish(finished(again.first_watch()))
+    assert not table.delete(found[0])
+    assert table.get(row.id) is not None
 
 
 def test_the_list_loses_what_was_removed_and_nothing_else(
