@@ -31,7 +31,7 @@ _END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 def row_and_lines(row: MonitorRow, lines: list[LogLine], known: int = 0) -> list[Entity]:
     """The row, then its new lines; `known` is how many it had before."""
     values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
-    plain = {k: _plain(v) for k, v in values.items()} | {"lines": known + len(lines)}
+    plain = {k: _plain(v) for k, v in values.items()} | {"logLines": known + len(lines)}
     entities: list[Entity] = [{"PartitionKey": row.id, "RowKey": ROW_KEY, **plain}]
     for number, line in enumerate(lines, known + 1):
         values = line.model_dump(by_alias=True, exclude_none=True)
@@ -61,7 +61,7 @@ def read_line(entity: Entity) -> LogLine:
 
 def line_keys(row: Entity) -> list[Entity]:
     """The keys of all lines that a row knows of."""
-    numbers = range(1, row["lines"] + 1)
+    numbers = range(1, row["logLines"] + 1)
     return [{"PartitionKey": row["PartitionKey"], "RowKey": _log_key(n)} for n in numbers]
 
 

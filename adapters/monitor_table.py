@@ -336,7 +336,7 @@ class MonitorTable:
             changed = change(before)
             if changed is None:
                 return None
-            entity, *lines = entities.row_and_lines(*changed, known=read["lines"])
+            entity, *lines = entities.row_and_lines(*changed, known=read["logLines"])
             if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
                 return Written(before, changed[0])
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
