@@ -4,7 +4,7 @@ import logging
 
 import azure.durable_functions as df
 
-from adapters.event_log import tell
+from adapters.event_log import tell, tell_end
 from adapters.services import services
 from domain import names
 from domain.errors import JobMonitorError
@@ -39,6 +39,5 @@ def record_final_status(watch: object) -> bool:
             detail=str(error),
         )
         return False
-    lag = (tools.now() - row.ended_at).total_seconds() if row.ended_at else None
-    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)
+    tell_end(row, tools.now())
     return True

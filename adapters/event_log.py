@@ -6,33 +6,27 @@ lists the events and what else they carry: nothing that the monitor's row does n
 
 import json
 import logging
-from typing import Protocol
+from datetime import datetime
 
 from pydantic.alias_generators import to_camel
+
+from domain.monitor import MonitorRow
 
 log = logging.getLogger("job_monitor.events")
 
 
-class About(Protocol):
-    """A row: what a line is about."""
-
-    @property
-    def id(self) -> str:
-        """The monitor's id."""
-
-    @property
-    def source(self) -> str:
-        """The name of its source."""
-
-    @property
-    def run(self) -> int:
-        """Its run."""
-
-
-def tell(event: str, about: About | None, *, level: int = logging.INFO, **more: object) -> None:
+def tell(
+    event: str, about: MonitorRow | None, *, level: int = logging.INFO, **more: object
+) -> None:
     """Log an event; names become camelCase, values that JSON does not know text."""
     line: dict[str, object] = {"event": event}
     if about:
         line |= {"monitor": about.id, "source": about.source, "run": about.run}
     line |= {to_camel(name): value for name, value in more.items()}
     log.log(level, "%s", json.dumps(line, default=str))
+
+
+def tell_end(row: MonitorRow, now: datetime) -> None:
+    """Log that the final row is stored."""
+    lag = (now - row.ended_at).total_seconds() if row.ended_at else None
+    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)

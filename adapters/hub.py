@@ -82,11 +82,8 @@ async def current(
 
 async def hint(
     client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
-) -> bool:
+) -> None:
     """Have a live watch poll soon; one whose instance is gone is started again.
-
-    Returns:
-        Whether it was started.
 
     Raises:
         StoreUnavailable: The task hub did not take it.
@@ -98,7 +95,8 @@ async def hint(
         instance = await find(client, row.id)
         if instance and not instance.ended:
             raise StoreUnavailable("the task hub did not take the hint") from error
-    return started
+    if started:  # its caller was cut off, maybe before the list knew of it
+        await asyncio.to_thread(monitors.settle, row)
 
 
 async def ensure_watched(

@@ -4,6 +4,7 @@ JobMonitorError
 |-- Faults                    names every fault at once
 |   |-- InvalidInput          the request is wrong; HTTP 400, nothing changed
 |   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
+|-- NoSuchMonitor             no monitor has that id; HTTP 404
 |-- SourceRefused             the job system did not take the job
 `-- StoreUnavailable          Table storage or the task hub did not answer; try again later
 """
@@ -37,6 +38,10 @@ class InvalidInput(Faults):
 
 class ConfigurationFault(Faults):
     """A configuration that can't be used; each fault names file, table and key, or a setting."""
+
+
+class NoSuchMonitor(JobMonitorError):
+    """No monitor has that id."""
 
 
 class SourceRefused(JobMonitorError):

@@ -14,6 +14,7 @@ from domain.errors import (
     ConfigurationFault,
     Fault,
     InvalidInput,
+    NoSuchMonitor,
     SourceRefused,
     StoreUnavailable,
 )
@@ -74,11 +75,6 @@ def check_status(
     return json_answer(status, body, answer.headers)
 
 
-def no_such_monitor() -> func.HttpResponse:
-    """The answer to an id that no monitor has."""
-    return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
-
-
 def answers_problems(handler: Handler[P]) -> Handler[P]:
     """Turn this app's errors into their HTTP answers; other errors go on, to be seen."""
 
@@ -88,6 +84,8 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
             return await handler(*args, **kwargs)
         except InvalidInput as error:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
+        except NoSuchMonitor:
+            return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
         except ConfigurationFault as error:
             log.error("The configuration can't be used: %s", error)  # noqa: TRY400 - no bug, no trace
             return problem(

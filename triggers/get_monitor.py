@@ -8,7 +8,8 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.services import services
-from triggers.answers import answers_problems, json_answer, no_such_monitor
+from domain.errors import NoSuchMonitor
+from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
 
@@ -25,7 +26,7 @@ async def get_monitor(
     tools = await asyncio.to_thread(services)
     stored = await asyncio.to_thread(tools.monitors.read, monitor_id)
     if stored is None:
-        return no_such_monitor()
+        raise NoSuchMonitor
     instance = await hub.find(client, stored.row.id)
     row = hub.truth(stored.row, instance, tools.now())
     return json_answer(

@@ -8,7 +8,8 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.services import services
-from triggers.answers import answers_problems, json_answer, no_such_monitor
+from triggers.addressed import addressed
+from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
 
@@ -22,12 +23,9 @@ async def notify_monitor(
 ) -> func.HttpResponse:
     """Answer 202 if the watch will poll soon, 200 if it has ended, each with the row."""
     tools = await asyncio.to_thread(services)
-    row = await asyncio.to_thread(tools.monitors.get, req.route_params["id"])
-    if row is None:
-        return no_such_monitor()
+    row = await addressed(req, tools)
     row = await hub.current(client, row, tools.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await hub.hint(client, row, tools.monitors):
-        await asyncio.to_thread(tools.monitors.settle, row)
+    await hub.hint(client, row, tools.monitors)
     return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})

@@ -15,7 +15,8 @@ import azure.functions as func
 from adapters import hub
 from adapters.event_log import tell
 from adapters.services import services
-from triggers.answers import answers_problems, check_status, no_such_monitor, problem
+from triggers.addressed import addressed
+from triggers.answers import answers_problems, check_status, problem
 
 bp = df.Blueprint()
 
@@ -29,9 +30,7 @@ async def restart_monitor(
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs; 409 if the watch has ended."""
     tools = await asyncio.to_thread(services)
-    row = await asyncio.to_thread(tools.monitors.get, req.route_params["id"])
-    if row is None:
-        return no_such_monitor()
+    row = await addressed(req, tools)
     again = await asyncio.to_thread(tools.monitors.begin_again, row, tools.now())
     if again is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended. Start it again with a POST.")

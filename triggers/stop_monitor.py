@@ -17,7 +17,8 @@ from adapters.services import services
 from domain.errors import Fault, InvalidInput
 from domain.outcome import StopRequest
 from domain.source import Source
-from triggers.answers import answers_problems, json_answer, no_such_monitor
+from triggers.addressed import addressed
+from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
 
@@ -33,20 +34,17 @@ async def stop_monitor(
 ) -> func.HttpResponse:
     """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
     tools = await asyncio.to_thread(services)
-    row = await asyncio.to_thread(tools.monitors.get, req.route_params["id"])
-    if row is None:
-        return no_such_monitor()
+    row = await addressed(req, tools)
     stop = _read(req, tools.sources.by_name.get(row.source))
     row = await hub.current(client, row, tools.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
     if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
         tell("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
-        if await hub.hint(client, row, tools.monitors):
-            await asyncio.to_thread(tools.monitors.settle, row)
-    row = await asyncio.to_thread(tools.monitors.get, row.id) or row
-    status = HTTPStatus.OK if row.state.final else HTTPStatus.ACCEPTED
-    return json_answer(status, {"monitor": row.to_wire()})
+        await hub.hint(client, row, tools.monitors)
+    now = await asyncio.to_thread(tools.monitors.get, row.id) or row
+    status = HTTPStatus.OK if now.state.final else HTTPStatus.ACCEPTED
+    return json_answer(status, {"monitor": now.to_wire()})
 
 
 def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:

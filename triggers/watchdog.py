@@ -17,7 +17,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import tell
+from adapters.event_log import tell, tell_end
 from adapters.monitor_table import Claim
 from adapters.services import Services, services
 from domain.errors import JobMonitorError
@@ -98,14 +98,7 @@ async def watch_over(
         case Measure.END:
             ended = hub.truth(row, instance, now)
             await asyncio.to_thread(tools.monitors.finish, ended)
-            tell(
-                "ended",
-                ended,
-                state=ended.state,
-                reason=ended.reason,
-                polls=ended.polls,
-                lag_seconds=0.0,
-            )
+            tell_end(ended, now)
         case Measure.RESUME:
             # What was cut off may not have come as far as the list.
             await asyncio.to_thread(tools.monitors.settle, row)
