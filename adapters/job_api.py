@@ -7,7 +7,6 @@
 """
 
 import time
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -21,9 +20,9 @@ from domain.outcome import CancelResult, Outcome, Poll
 from domain.source import Source
 from domain.source_answer import SUCCESS, clean, read_answer, read_json
 from domain.source_request import Request
+from domain.start import job_id_fault
 
 _ANSWER_SHOWN = 500  # characters of a refusal
-_JOB_ID_LENGTH = 1024
 
 
 class Look(NamedTuple):
@@ -67,7 +66,7 @@ class JobApi:
             InvalidInput: The job lacks what the source's request needs; nothing was sent.
         """
         request, named = source.submit_request(job)
-        if named is not None and not _usable(named):
+        if named is not None and job_id_fault(named):
             raise InvalidInput([Fault("job", "names the job in a way that can't be used")])
         try:
             answer, asked = self._ask(source, request)
@@ -123,11 +122,6 @@ def _job_id(value: object) -> str:
     job_id = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(job_id, str):
         raise ValueError("its answer holds no job id where the configuration looks for it")  # noqa: TRY004
-    if not _usable(job_id):
+    if job_id_fault(job_id):
         raise ValueError("the job id in its answer can't be used")
     return job_id
-
-
-def _usable(job_id: str) -> bool:
-    bad = any(unicodedata.category(each) in {"Cc", "Cs"} for each in job_id)
-    return not bad and job_id not in {".", ".."} and 1 <= len(job_id) <= _JOB_ID_LENGTH

@@ -17,13 +17,14 @@ from pydantic import field_validator as check
 
 from domain.expression import Expression, JmesPath
 from domain.source_auth import Table, header_text
-from domain.source_url import template_faults, url_faults
+from domain.source_url import url_faults
 from domain.template import (
     about_job_body,
     about_job_url,
     body_faults,
     is_member,
     names_job,
+    url_template_faults,
 )
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -85,7 +86,7 @@ class Endpoint(Table):
         allow_http = (info.context or {}).get("allow_http") is True
         faults = url_faults(url, allow_http=allow_http)
         named = "body" not in info.data or names_job(info.data["body"])
-        faults += template_faults(url, of_one_job=cls.of_one_job, named=named)
+        faults += url_template_faults(url, of_one_job=cls.of_one_job, named=named)
         if faults:
             raise ValueError("; ".join(faults))
         return url

@@ -90,14 +90,14 @@ class StartRequest(WireModel):
     poll_interval_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
     on_expiry: OnExpiry | None = None
 
-    def new_row(self, source: Source, job_id: str, now: datetime, run: int = 1) -> MonitorRow:
-        """The row of a watch that starts now."""
+    def new_row(self, source: Source, job_id: str, now: datetime) -> MonitorRow:
+        """The row of the first watch over a job, which starts now."""
         seconds = None if self.expire_time else self.timeout_seconds or source.timeout_seconds
         return MonitorRow(
             id=monitor_id(source.name, job_id),
             source=source.name,
             job_id=job_id,
-            run=run,
+            run=1,
             state=State.MONITORING,
             started_at=now,
             expire_time=self.expire_time or now + timedelta(seconds=seconds or 0),

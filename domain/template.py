@@ -27,6 +27,7 @@ from domain.errors import Fault, InvalidInput
 from domain.expression import Expression
 
 JOB_ID = "{job_id}"
+_ID = re.compile(re.escape(JOB_ID))
 _NUMBER = "{job_id:number}"
 _MEMBER = re.compile(r"\{(job(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\}")
 _WHOLE = re.compile(r"\{(job\b.*)\}", re.DOTALL)
@@ -156,6 +157,29 @@ def body_faults(body: JsonValue, *, of_one_job: bool, where: str = "") -> Iterat
             pass
         case _:  # a date, say: TOML has them
             yield f"holds a value that JSON does not have (at {where.lstrip('.')})"
+
+
+def url_template_faults(url: str, *, of_one_job: bool, named: bool = False) -> list[str]:
+    """What is wrong with the placeholders of a URL.
+
+    A request never leaves the host that the file names: they stand in path and query only.
+
+    Args:
+        url: The URL with its placeholders.
+        of_one_job: Whether it is about a job that is there; else it starts one.
+        named: Whether the body of the request says which job it is about.
+    """
+    placeholder, known = (_ID, JOB_ID) if of_one_job else (_MEMBER, "{job.NAME}")
+    path_and_query = re.sub("^[A-Za-z]+://[^/?#]*", "", url)
+    faults = []
+    if not of_one_job and JOB_ID in url:
+        faults.append("must not hold {job_id}: there is no job yet")
+    elif re.search("[{}]", placeholder.sub("", url)):
+        faults.append(f"has a placeholder other than {known}")
+    in_all, in_place = (len(placeholder.findall(text)) for text in (url, path_and_query))
+    if in_place < in_all or (of_one_job and not in_all and not named):
+        faults.append(f"must hold {known}, in its path or query and nowhere else")
+    return faults
 
 
 def _about_fault(text: str) -> str | None:
