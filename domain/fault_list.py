@@ -3,9 +3,7 @@
 from pydantic import ValidationError
 
 from domain.errors import Fault
-
-Path = tuple[str | int, ...]
-"""The way to a value in a file: ("sources", "demo", "status", "url")."""
+from domain.tree import Path
 
 _WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
     "missing": "is missing",

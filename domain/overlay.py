@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from domain.fault_list import Path
 from domain.preset import PARAMETER, Preset, parameters_in
+from domain.tree import Path, last_key, map_texts, value_at
 
 _BEFORE_OR_IN_ORIGIN = re.compile(r"([A-Za-z]+://)?[^/?#]*")
 
@@ -89,23 +89,6 @@ class Overlay:
         )
 
 
-def value_at(value: Any, path: Path) -> tuple[Any, int]:
-    """What the path leads to, None if nothing; and how many of its steps there are."""
-    for depth, step in enumerate(path):
-        keys: Any = value if isinstance(value, dict) else ()
-        if isinstance(value, list):
-            keys = range(len(value))
-        if step not in keys:
-            return None, depth
-        value = value[step]
-    return value, len(path)
-
-
-def is_in(value: Any, path: Path) -> bool:
-    """Whether the path leads to something."""
-    return value_at(value, path)[1] == len(path)
-
-
 class _Merger:
     """Puts a table on top of a preset's, and parameters into what is left of that."""
 
@@ -119,22 +102,18 @@ class _Merger:
             return own
         if key == "auth" and own.get("kind", theirs.get("kind")) != theirs.get("kind"):
             return own
-        both = {name: self._filled(theirs[name], name) for name in theirs if name not in own}
+        both = {
+            name: map_texts(value, self._filled, (name,))
+            for name, value in theirs.items()
+            if name not in own
+        }
         for name, value in own.items():
             both[name] = self.merged(theirs[name], value, name) if name in theirs else value
         return both
 
-    def _filled(self, value: Any, key: str) -> Any:
-        match value:
-            case dict():
-                return {name: self._filled(inner, name) for name, inner in value.items()}
-            case list():
-                return [self._filled(inner, key) for inner in value]
-            case str():
-                into = self._into_url if key == "url" else self._into_text
-                return PARAMETER.sub(into, value)
-            case _:
-                return value
+    def _filled(self, text: str, path: Path) -> str:
+        into = self._into_url if last_key(path) == "url" else self._into_text
+        return PARAMETER.sub(into, text)
 
     def _into_text(self, found: re.Match[str]) -> str:
         if found[1] not in self._parameters:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from domain.fault_list import FaultList, Path, faults_in
+from domain.fault_list import FaultList, faults_in
 from domain.source_auth import Table
+from domain.tree import Path, leaves
 
 PARAMETER = re.compile(r"\{\{([^{}]*)\}\}")
 
@@ -80,12 +81,4 @@ def parameters_in(value: object) -> set[str]:
 
 
 def _texts(value: object, path: Path) -> list[tuple[Path, str]]:
-    match value:
-        case dict():
-            return [each for key, inner in value.items() for each in _texts(inner, (*path, key))]
-        case list():
-            return [each for i, inner in enumerate(value) for each in _texts(inner, (*path, i))]
-        case str():
-            return [(path, value)]
-        case _:
-            return []
+    return [(place, leaf) for place, leaf in leaves(value, path) if isinstance(leaf, str)]

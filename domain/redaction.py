@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import JsonValue
 
+from domain.tree import last_key, leaves
+
 _SHORTEST = 4  # characters; a password "x" is a formality, and is in every other word
 _SHORTEST_IN_QUERY = 16  # function keys and signatures have more, dates and formats fewer
 _HEADER = re.compile("auth|cookie|credential|key|passw|secret|signature|token", re.IGNORECASE)
@@ -31,19 +33,13 @@ def in_headers(headers: Mapping[str, str], settings: Collection[str]) -> Iterato
             yield from (pair.partition("=")[2] for pair in value.split("; "))  # cookies
 
 
-def in_body(body: JsonValue, settings: Collection[str], name: str = "") -> Iterator[str]:
-    """The secrets in the template of a body; `name` is that of the member it stands in."""
-    match body:
-        case dict():
-            for key, value in body.items():
-                yield from in_body(value, settings, key)
-        case list():
-            for value in body:
-                yield from in_body(value, settings, name)
-        case str():
-            yield from _settings_in(body, settings)
-            if _MEMBER.search(name) and "{job" not in body:
-                yield body
+def in_body(body: JsonValue, settings: Collection[str]) -> Iterator[str]:
+    """The secrets in the template of a body."""
+    for path, leaf in leaves(body):
+        if isinstance(leaf, str):
+            yield from _settings_in(leaf, settings)
+            if _MEMBER.search(last_key(path)) and "{job" not in leaf:
+                yield leaf
 
 
 def in_url(url: str, settings: Collection[str]) -> Iterator[str]:

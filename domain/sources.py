@@ -16,10 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from domain.errors import ConfigurationFault, Fault, InvalidInput
-from domain.fault_list import FaultList, Path, faults_in
-from domain.overlay import Overlay, Place, is_in, value_at
+from domain.fault_list import FaultList, faults_in
+from domain.overlay import Overlay, Place
 from domain.preset import Preset, read_preset
 from domain.source import Source
+from domain.tree import Path, is_in, map_texts, value_at
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"\$\{([^{}]*)\}")
@@ -75,7 +76,7 @@ class _Reader:
 
     def read(self, raw: dict[str, Any]) -> Sources:
         tables = raw.pop("sources", None)
-        top = self._filled(raw, ())
+        top = map_texts(raw, self._filled)
         if not isinstance(tables, dict) or not tables:
             self._fault(("sources",), "must hold at least one table [sources.NAME]")
             tables = {}
@@ -95,28 +96,20 @@ class _Reader:
     def _fault(self, path: Path, what: str) -> None:
         self._faults.add(self._file, path, what)
 
-    def _filled(self, value: Any, path: Path) -> Any:
-        """The value with settings in the place of each `${NAME}`, at any depth."""
-        match value:
-            case dict():
-                return {key: self._filled(inner, (*path, key)) for key, inner in value.items()}
-            case list():
-                return [self._filled(inner, (*path, i)) for i, inner in enumerate(value)]
-            case str():
-                names = _SETTING.findall(value)
-                missing = [name for name in names if name not in self._settings]
-                for name in missing:
-                    self._fault(path, f"needs the app setting {name}, which is not set")
-                self._used.update(self._settings[name] for name in names if name not in missing)
-                # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
-                return value if missing else _SETTING.sub(lambda m: self._settings[m[1]], value)
-            case _:
-                return value
+    def _filled(self, text: str, path: Path) -> str:
+        """The text with settings in the place of each `${NAME}`."""
+        names = _SETTING.findall(text)
+        missing = [name for name in names if name not in self._settings]
+        for name in missing:
+            self._fault(path, f"needs the app setting {name}, which is not set")
+        self._used.update(self._settings[name] for name in names if name not in missing)
+        # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
+        return text if missing else _SETTING.sub(lambda m: self._settings[m[1]], text)
 
     def _source(self, name: str, raw: Any) -> Source | None:
         path: Path = ("sources", name)
         self._used = set()
-        own = self._filled(raw, path)
+        own = map_texts(raw, self._filled, path)
         if not _NAME.fullmatch(name):
             self._fault(path, "must be a name of 1 to 32 of a-z, 0-9 and -, a letter first")
         if not isinstance(own, dict):

@@ -25,6 +25,7 @@ from pydantic import JsonValue
 
 from domain.errors import Fault, InvalidInput
 from domain.expression import Expression
+from domain.tree import Path, leaves, map_texts
 
 JOB_ID = "{job_id}"
 _ID = re.compile(re.escape(JOB_ID))
@@ -45,17 +46,14 @@ def about_job_url(url: str, job_id: str) -> str:
 
 def about_job_body(body: JsonValue, job_id: str) -> JsonValue:
     """The body for one job."""
-    match body:
-        case dict():
-            return {key: about_job_body(value, job_id) for key, value in body.items()}
-        case list():
-            return [about_job_body(value, job_id) for value in body]
-        case str() if body == _NUMBER:
+
+    def filled(text: str, _: Path) -> JsonValue:
+        if text == _NUMBER:
             return int(job_id) if _JSON_NUMBER.fullmatch(job_id) else job_id
-        case str():
-            return body.replace(JOB_ID, job_id)
-        case _:
-            return body
+        return text.replace(JOB_ID, job_id)
+
+    about: JsonValue = map_texts(body, filled)
+    return about
 
 
 class JobValues:
@@ -71,20 +69,8 @@ class JobValues:
 
     def body(self, body: JsonValue) -> JsonValue:
         """The body with the job, its members, or what expressions make of it."""
-        match body:
-            case dict():
-                return {key: self.body(value) for key, value in body.items()}
-            case list():
-                return [self.body(value) for value in body]
-            case str() if whole := _expression(body):
-                value = self._search(whole)
-                if value is None and is_member(body):
-                    self._miss(whole, "must be given")
-                return value
-            case str():
-                return _MEMBER.sub(lambda m: self._text(m[1]), body)
-            case _:
-                return body
+        filled: JsonValue = map_texts(body, self._filled)
+        return filled
 
     def text(self, template: str) -> str:
         """A text with the job's members in it."""
@@ -94,6 +80,15 @@ class JobValues:
         """Raise InvalidInput if the job lacked anything that it was asked for."""
         if self._missing:
             raise InvalidInput([*self._missing.values()])
+
+    def _filled(self, template: str, _: Path) -> JsonValue:
+        whole = _expression(template)
+        if whole is None:
+            return self.text(template)
+        value = self._search(whole)
+        if value is None and is_member(template):
+            self._miss(whole, "must be given")
+        return value
 
     def _search(self, expression: str) -> JsonValue:
         try:
@@ -129,34 +124,26 @@ def _expression(text: str) -> str | None:
 
 def names_job(value: JsonValue) -> bool:
     """Whether the body says which job it is about."""
-    match value:
-        case dict():
-            return any(names_job(each) for each in value.values())
-        case list():
-            return any(names_job(each) for each in value)
-        case _:
-            return isinstance(value, str) and (JOB_ID in value or value == _NUMBER)
+    texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
+    return any(JOB_ID in text or text == _NUMBER for text in texts)
 
 
-def body_faults(body: JsonValue, *, of_one_job: bool, where: str = "") -> Iterator[str]:
+def body_faults(body: JsonValue, *, of_one_job: bool) -> Iterator[str]:
     """What is wrong with the placeholders of a body, in texts that do not repeat its values."""
-    match body:
-        case dict():
-            for key, value in body.items():
-                yield from body_faults(value, of_one_job=of_one_job, where=f"{where}.{key}")
-        case list():
-            for number, value in enumerate(body):
-                yield from body_faults(value, of_one_job=of_one_job, where=f"{where}[{number}]")
-        case str():
-            fault = _about_fault(body) if of_one_job else _job_fault(body)
-            if fault:
-                yield f"{fault} (at {where.lstrip('.')})" if where else fault
-        case None | bool() | int():
-            pass
-        case float() if math.isfinite(body):
-            pass
-        case _:  # a date, say: TOML has them
-            yield f"holds a value that JSON does not have (at {where.lstrip('.')})"
+    for path, leaf in leaves(body):
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        where = "".join(steps).lstrip(".")
+        match leaf:
+            case str():
+                fault = _about_fault(leaf) if of_one_job else _job_fault(leaf)
+                if fault:
+                    yield f"{fault} (at {where})" if path else fault
+            case None | bool() | int():
+                pass
+            case float() if math.isfinite(leaf):
+                pass
+            case _:  # a date, say: TOML has them
+                yield f"holds a value that JSON does not have (at {where})"
 
 
 def url_template_faults(url: str, *, of_one_job: bool, named: bool = False) -> list[str]:
