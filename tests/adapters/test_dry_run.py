@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,12 +30,6 @@ succeeded = ["done"]
 kind = "bearer"
 token = "${{SECRET}}"
 """
-
-
-@pytest.fixture
-def server() -> Iterator[FaultySource]:
-    with FaultySource() as server:
-        yield server
 
 
 def source(server: FaultySource) -> Source:

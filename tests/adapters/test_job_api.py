@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -61,19 +60,6 @@ def source_at(url: str, *, limit: int = 1000, timeout: float = 5, more: str = ""
     max_answer_bytes = {limit}
     """
     return load_sources(text, {}).get("demo")
-
-
-@pytest.fixture(scope="module")
-def _shared() -> Iterator[FaultySource]:
-    with FaultySource() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_shared: FaultySource) -> FaultySource:
-    """The one server of this module, with nothing in it."""
-    _shared.forget()
-    return _shared
 
 
 def unused_port() -> int:

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -57,19 +56,6 @@ timeout_seconds = 0.5
 BEARER = 'kind = "bearer"\ntoken = "planted-in-auth"'
 IDENTITY = 'kind = "managed_identity"\nscope = "https://jobs.example/.default"'
 JOB = {"kind": "a b", "name": "n/1", "spec": [1]}
-
-
-@pytest.fixture(scope="module")
-def _shared() -> Iterator[FaultySource]:
-    with FaultySource() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_shared: FaultySource) -> FaultySource:
-    """The one server of this module, with nothing in it."""
-    _shared.forget()
-    return _shared
 
 
 def source_at(server: FaultySource, auth: str = BEARER) -> Source:

@@ -1,26 +1,10 @@
 """What an instance of the task hub says of a row."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from adapters.hub import Instance, truth
-from domain.monitor import MonitorRow, State
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-def row(state: State = State.MONITORING, run: int = 2) -> MonitorRow:
-    return MonitorRow(
-        id="demo.a",
-        source="demo",
-        job_id="a",
-        run=run,
-        state=state,
-        started_at=NOW,
-        expire_time=NOW + timedelta(hours=1),
-        poll_interval_seconds=60,
-    )
+from domain.monitor import State
+from tests.unit.rows import NOW, row
 
 
 @pytest.mark.parametrize("status", ["Terminated", "Canceled"])
@@ -46,5 +30,5 @@ def test_any_other_instance_leaves_the_row_as_it_is(instance: Instance | None) -
 
 def test_a_final_row_stays_as_it_is() -> None:
     """I3."""
-    final = row(State.EXPIRED)
+    final = row(state=State.EXPIRED)
     assert truth(final, Instance("Terminated", 2, "x"), NOW) == final

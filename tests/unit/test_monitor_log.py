@@ -1,33 +1,21 @@
 """When a log gets a line about the job's status."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from domain.monitor import MonitorRow, State
+from domain.monitor import MonitorRow
 from domain.monitor_log import status_change
+from tests.unit.rows import NOW, row
 
-NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
-
-def row(raw_status: str | None, polls: int) -> MonitorRow:
-    return MonitorRow(
-        id="demo.a",
-        source="demo",
-        job_id="a",
-        run=1,
-        state=State.MONITORING,
-        started_at=NOW,
-        expire_time=NOW + timedelta(days=1),
-        poll_interval_seconds=60,
-        raw_status=raw_status,
-        polls=polls,
-        last_poll_at=NOW + timedelta(minutes=polls) if polls else None,
-    )
+def seen(raw_status: str | None, polls: int) -> MonitorRow:
+    last_poll_at = NOW + timedelta(minutes=polls) if polls else None
+    return row(raw_status=raw_status, polls=polls, last_poll_at=last_poll_at)
 
 
 def test_a_change_says_from_what_to_what_and_when() -> None:
-    [line] = status_change(row("queued", 1), row("busy", 3))
+    [line] = status_change(seen("queued", 1), seen("busy", 3))
     assert (line.event, line.from_, line.to) == ("status", "queued", "busy")
     assert (line.poll, line.at) == (3, NOW + timedelta(minutes=3))
 
@@ -35,10 +23,10 @@ def test_a_change_says_from_what_to_what_and_when() -> None:
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        (row("busy", 1), row("busy", 2)),
-        (row(None, 0), row(None, 1)),
-        (row("busy", 5), row("queued", 4)),
-        (row("busy", 0), row(None, 0)),
+        (seen("busy", 1), seen("busy", 2)),
+        (seen(None, 0), seen(None, 1)),
+        (seen("busy", 5), seen("queued", 4)),
+        (seen("busy", 0), seen(None, 0)),
     ],
     ids=["the same", "never seen", "seen before it", "not polled yet"],
 )

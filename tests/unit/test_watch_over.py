@@ -1,28 +1,14 @@
 """The decision table of the watchdog."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from domain.monitor import MonitorRow, State
+from domain.monitor import State
 from domain.watch_over import START_GRACE, Measure, measure
+from tests.unit.rows import NOW, row
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-def row(**given: object) -> MonitorRow:
-    values: dict[str, object] = {
-        "id": "demo.a",
-        "source": "demo",
-        "job_id": "a",
-        "run": 2,
-        "state": State.MONITORING,
-        "started_at": NOW,
-        "expire_time": NOW + timedelta(days=1),
-        "poll_interval_seconds": 60,
-    }
-    return MonitorRow.model_validate(values | given)
 
 
 @pytest.mark.parametrize("state", [s for s in State if s.final])
