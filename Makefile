@@ -38,7 +38,7 @@ e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http
 	$(BIN)/python -m pytest tests/e2e --base-url "$(BASE_URL)"
 
 systems: $(PACKAGES) $(AZURITE) ## Install real job systems and watch jobs of theirs: make systems [NAMES="ray slurm"]
-	$(BIN)/python -m tests.systems $(NAMES)
+	$(BIN)/python -m tools.systems $(NAMES)
 
 fuzz: $(PACKAGES) ## Compare thousands of random orchestrations with the SDK: make fuzz [PLANS=5000]
 	$(BIN)/python -m tests.devhost.fuzz --plans $(or $(PLANS),5000)
@@ -47,16 +47,16 @@ check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=de
 	@$(BIN)/python -m adapters.dry_run "$(SOURCE)" "$(JOB)"
 
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
-	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m tools.chaos
 
 bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine scale"], scale takes ten minutes
-	@$(BIN)/python -m tests.bench $(if $(PARTS),--parts $(PARTS))
+	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
 	@$(BIN)/python -m devhost replay $(or $(FILES),tests/histories/*/*.json)
 
 package: $(PACKAGES) ## List the files that are deployed
-	@$(BIN)/python -m tests.app.package
+	@$(BIN)/python -m tools.package
 
 lock: $(PACKAGES) ## Take up new versions of all dependencies
 	$(BIN)/pip install --quiet uv

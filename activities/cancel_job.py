@@ -2,11 +2,11 @@
 
 import azure.durable_functions as df
 
-from adapters.event_log import tell
-from adapters.services import services
+from adapters.event_log import log_event
+from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitor import Watch, row_of
+from domain.monitors.monitor import Watch, row_of
 from domain.outcome import CancelResult
 
 bp = df.Blueprint()
@@ -29,12 +29,12 @@ def cancel_job(watch: object) -> dict[str, object]:
 def ask(watch: Watch) -> CancelResult:
     """Send the source's cancel request for the job of a watch."""
     try:
-        tools = services()
-        source = tools.sources.get(watch.source)
+        services = get_services()
+        source = services.sources.get(watch.source)
         if source.cancel is None:
             return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
-        result = tools.jobs.cancel(source, watch.job_id)
+        result = services.jobs.cancel(source, watch.job_id)
     except JobMonitorError as error:
         return CancelResult(accepted=False, detail=str(error))
-    tell("cancelAsked", row_of(watch), accepted=result.accepted, detail=result.detail)
+    log_event("cancelAsked", row_of(watch), accepted=result.accepted, detail=result.detail)
     return result

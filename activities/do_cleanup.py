@@ -9,10 +9,10 @@ from typing import Any
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 
-from adapters.event_log import tell
-from adapters.services import Services, services
+from adapters.event_log import log_event
+from adapters.services import Services, get_services
 from domain import names
-from domain.cleanup import TIME_BUDGET, CleanupProgress, windows
+from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress, windows
 
 bp = df.Blueprint()
 
@@ -40,47 +40,47 @@ async def do_cleanup(progress: object, client: df.DurableOrchestrationClient) ->
     Returns:
         The new `CleanupProgress` as JSON.
     """
-    tools = services()
-    deadline = tools.now() + TIME_BUDGET
-    done = await clean(CleanupProgress.model_validate(progress), client, tools, deadline)
-    tell("cleaned", None, instances=done.instances, monitors=done.monitors, more=done.more)
+    services = get_services()
+    deadline = services.now() + TIME_BUDGET
+    done = await clean(CleanupProgress.model_validate(progress), client, services, deadline)
+    log_event("cleaned", None, instances=done.instances, monitors=done.monitors, more=done.more)
     return done.to_wire()
 
 
 async def clean(
     progress: CleanupProgress,
     client: df.DurableOrchestrationClient,
-    tools: Services,
+    services: Services,
     deadline: datetime,
 ) -> CleanupProgress:
     """Purge span by span, then remove rows, until done or at the deadline."""
-    cutoff = tools.now() - tools.settings.retention
+    cutoff = services.now() - services.settings.retention
     through, instances, more = progress.purged_through, 0, False
     for begin, end in windows(through, cutoff):
-        if tools.now() >= deadline:
+        if services.now() >= deadline:
             more = True
             break
         purged = await client.purge_instance_history_by(begin, end, _ENDED)
         instances += purged.instances_deleted
         through = end
-    monitors, rows_left = await asyncio.to_thread(_remove_rows, tools, cutoff, deadline)
+    monitors, rows_left = await asyncio.to_thread(_remove_rows, services, cutoff, deadline)
     return CleanupProgress(
         purged_through=through,
         more=more or rows_left,
         runs=progress.runs + 1,
-        last_run_at=tools.now(),
+        last_run_at=services.now(),
         instances=instances,
         monitors=monitors,
     )
 
 
-def _remove_rows(tools: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
+def _remove_rows(services: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
     """How many monitors were removed, and whether the deadline left some."""
-    removed, rows = 0, tools.monitors.ended_before(cutoff)
+    removed, rows = 0, services.monitors.ended_before(cutoff)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while batch := list(islice(rows, _BATCH)):
-            if tools.now() >= deadline:
+            if services.now() >= deadline:
                 return removed, True
-            removed += sum(pool.map(tools.monitors.delete, batch))
-            tools.monitors.unlist(batch)
+            removed += sum(pool.map(services.monitors.delete, batch))
+            services.monitors.unlist(batch)
     return removed, False

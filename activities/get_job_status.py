@@ -5,12 +5,12 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from adapters.event_log import tell
-from adapters.services import services
+from adapters.event_log import log_event
+from adapters.services import get_services
 from domain import names
-from domain.decide import decide
 from domain.errors import JobMonitorError, StoreUnavailable
-from domain.monitor import MonitorRow, Watch
+from domain.monitors.decide import decide
+from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
 
 bp = df.Blueprint()
@@ -35,9 +35,9 @@ def get_job_status(watch: object) -> dict[str, Any]:
 def poll_job(watch: Watch) -> Poll:
     """Ask the source, then write what was seen to the store."""
     try:
-        tools = services()
-        now = tools.now()
-        poll = tools.jobs.poll(tools.sources.get(watch.source), watch.job_id, now)
+        services = get_services()
+        now = services.now()
+        poll = services.jobs.poll(services.sources.get(watch.source), watch.job_id, now)
         # The orchestrator decides alike, but for hints; the row tells when to expect a poll.
         seen = decide(watch, poll, now).model_copy(update={"verdict": None})
     except JobMonitorError as error:
@@ -46,8 +46,8 @@ def poll_job(watch: Watch) -> Poll:
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     try:
-        beat = tools.monitors.heartbeat(seen)
-        current = beat.now if beat else tools.monitors.get(watch.monitor_id)
+        beat = services.monitors.heartbeat(seen)
+        current = beat.now if beat else services.monitors.get(watch.monitor_id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
         return poll
@@ -61,9 +61,9 @@ def poll_job(watch: Watch) -> Poll:
 def _tell(before: MonitorRow, row: MonitorRow) -> None:
     """Log what changed with this poll."""
     if row.raw_status != before.raw_status:
-        tell("changed", row, before=before.raw_status, now=row.raw_status)
+        log_event("changed", row, before=before.raw_status, now=row.raw_status)
     if row.blind != before.blind:
         level = logging.WARNING if row.blind else logging.INFO
-        tell("blind" if row.blind else "sighted", row, level=level, detail=row.detail)
+        log_event("blind" if row.blind else "sighted", row, level=level, detail=row.detail)
     if row.outcome is Outcome.UNRECOGNISED and before.outcome is not row.outcome:
-        tell("unrecognised", row, level=logging.WARNING, raw_status=row.raw_status)
+        log_event("unrecognised", row, level=logging.WARNING, raw_status=row.raw_status)

@@ -4,11 +4,11 @@ import logging
 
 import azure.durable_functions as df
 
-from adapters.event_log import tell, tell_end
-from adapters.services import services
+from adapters.event_log import log_end, log_event
+from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitor import Watch, row_of
+from domain.monitors.monitor import Watch, row_of
 
 bp = df.Blueprint()
 
@@ -27,10 +27,10 @@ def record_final_status(watch: object) -> bool:
     seen = Watch.model_validate(watch)
     row = row_of(seen)
     try:
-        tools = services()
-        tools.monitors.finish(row)
+        services = get_services()
+        services.monitors.finish(row)
     except JobMonitorError as error:
-        tell(
+        log_event(
             "notStored",
             row,
             level=logging.WARNING,
@@ -39,5 +39,5 @@ def record_final_status(watch: object) -> bool:
             detail=str(error),
         )
         return False
-    tell_end(row, tools.now())
+    log_end(row, services.now())
     return True

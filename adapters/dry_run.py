@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.job_api import JobApi
-from adapters.services import services
+from adapters.services import get_services
 from domain.errors import Faults
 from domain.outcome import Outcome
-from domain.source import Source
-from domain.source_answer import clean, read_json
+from domain.sources.answer import clean, read_json
+from domain.sources.source import Source
 
 _ANSWER_SHOWN = 4_096  # characters
 _VALUE_SHOWN = 256
@@ -93,13 +93,13 @@ def main() -> int:
         for name, value in json.loads(local.read_text(encoding="utf-8"))["Values"].items():
             os.environ.setdefault(name, value)  # noqa: TID251 - as the host does it
     try:
-        tools = services()
-        source = tools.sources.get(arguments.source)
+        services = get_services()
+        source = services.sources.get(arguments.source)
     except Faults as error:
         for fault in error.faults:
             print(f"{fault.where}: {fault.what}", file=sys.stderr)  # noqa: T201
         return 1
-    shown = dry_run(tools.jobs, source, arguments.job_id, tools.now())
+    shown = dry_run(services.jobs, source, arguments.job_id, services.now())
     print(json.dumps(shown, indent=2))  # noqa: T201
     return 1 if shown["poll"]["outcome"] in _BLIND else 0
 

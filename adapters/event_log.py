@@ -10,12 +10,12 @@ from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
-from domain.monitor import MonitorRow
+from domain.monitors.monitor import MonitorRow
 
 log = logging.getLogger("job_monitor.events")
 
 
-def tell(
+def log_event(
     event: str, about: MonitorRow | None, *, level: int = logging.INFO, **more: object
 ) -> None:
     """Log an event; names become camelCase, values that JSON does not know text."""
@@ -26,7 +26,7 @@ def tell(
     log.log(level, "%s", json.dumps(line, default=str))
 
 
-def tell_end(row: MonitorRow, now: datetime) -> None:
+def log_end(row: MonitorRow, now: datetime) -> None:
     """Log that the final row is stored."""
     lag = (now - row.ended_at).total_seconds() if row.ended_at else None
-    tell("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)
+    log_event("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)

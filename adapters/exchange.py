@@ -23,10 +23,10 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from domain.source import Source
-from domain.source_answer import clean
-from domain.source_request import Request
-from domain.source_url import is_loopback, url_faults
+from domain.sources.answer import clean
+from domain.sources.request import Request
+from domain.sources.source import Source
+from domain.sources.url import is_loopback, url_faults
 
 _MAX_REDIRECTS = 3
 _CHUNK = 65_536

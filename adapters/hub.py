@@ -18,7 +18,7 @@ import azure.durable_functions as df
 from adapters.monitor_table import MonitorTable
 from domain import names
 from domain.errors import StoreUnavailable
-from domain.monitor import MonitorRow, State, Verdict
+from domain.monitors.monitor import MonitorRow, State, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Insta
     )
 
 
-def truth(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorRow:
+def effective_row(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorRow:
     """The row as it is in truth: live, but with its instance terminated, it is `Terminated`.
 
     An instance of an earlier run says nothing: the new one is about to start.
@@ -77,7 +77,7 @@ async def current(
     client: df.DurableOrchestrationClient, row: MonitorRow, now: datetime
 ) -> MonitorRow:
     """The row as it is in truth; asks the task hub only about a live one."""
-    return row if row.state.final else truth(row, await find(client, row.id), now)
+    return row if row.state.final else effective_row(row, await find(client, row.id), now)
 
 
 async def hint(
@@ -96,7 +96,7 @@ async def hint(
         if instance and not instance.ended:
             raise StoreUnavailable("the task hub did not take the hint") from error
     if started:  # its caller was cut off, maybe before the list knew of it
-        await asyncio.to_thread(monitors.settle, row)
+        await asyncio.to_thread(monitors.sync_indexes, row)
 
 
 async def ensure_watched(
@@ -125,7 +125,7 @@ async def ensure_watched(
         known = await asyncio.to_thread(monitors.get, row.id)
         if known is None or known.run != row.run:
             return False
-        if truth(known, instance, row.started_at).state.final:
+        if effective_row(known, instance, row.started_at).state.final:
             return False
     return await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
 

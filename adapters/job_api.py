@@ -1,4 +1,4 @@
-"""Asks the job systems over HTTP; what they answer, `domain.source_answer` reads.
+"""Asks the job systems over HTTP; what they answer, `domain.sources.answer` reads.
 
 1. A request is made from the source's configuration, the job id or the job.
 2. It gets the source's credentials. If a source refuses a token of the app's identity, it is asked
@@ -15,12 +15,12 @@ from typing import NamedTuple
 from adapters.exchange import Answer, NoAnswer, exchange
 from adapters.tokens import NoToken, Tokens
 from domain.errors import Fault, InvalidInput, SourceRefused
-from domain.expression import Expression
+from domain.monitors.start import job_id_fault
 from domain.outcome import CancelResult, Outcome, Poll
-from domain.source import Source
-from domain.source_answer import SUCCESS, clean, read_answer, read_json
-from domain.source_request import Request
-from domain.start import job_id_fault
+from domain.sources.answer import SUCCESS, clean, read_answer, read_json
+from domain.sources.expression import Expression
+from domain.sources.request import Request
+from domain.sources.source import Source
 
 _ANSWER_SHOWN = 500  # characters of a refusal
 
@@ -97,13 +97,13 @@ class JobApi:
     def _ask(self, source: Source, request: Request) -> tuple[Answer, Source]:
         """The answer, and the source with the credentials that it was asked with."""
         deadline = time.monotonic() + source.http.timeout_seconds
-        signed = self._tokens.signed(source)
-        answer = exchange(signed, request, deadline)
-        if answer.http_status == HTTPStatus.UNAUTHORIZED and signed is not source:
+        asked = self._tokens.with_credentials(source)
+        answer = exchange(asked, request, deadline)
+        if answer.http_status == HTTPStatus.UNAUTHORIZED and asked is not source:
             # Nothing was done yet, so that asking again is safe for a submit, too.
-            signed = self._tokens.signed(source, refused=signed)
-            answer = exchange(signed, request, deadline)
-        return answer, signed
+            asked = self._tokens.with_credentials(source, refused=asked)
+            answer = exchange(asked, request, deadline)
+        return answer, asked
 
 
 def _refusal(source: Source, answer: Answer) -> str:

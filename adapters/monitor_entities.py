@@ -20,8 +20,8 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.table import Entity
-from domain.monitor import MonitorRow
-from domain.monitor_log import LogLine
+from domain.monitors.log import LogLine
+from domain.monitors.monitor import MonitorRow
 
 ROW_KEY = "monitor"
 LIVE, LIST, WATCHDOG = "~live", "~list", "~watchdog"  # no monitor id begins with a tilde

@@ -22,10 +22,10 @@ from adapters.table import (
     delete_unchanged,
     update_unchanged,
 )
-from domain import monitor_log
 from domain.errors import StoreUnavailable
-from domain.monitor import MonitorRow, Watch, row_of
-from domain.monitor_log import LogLine
+from domain.monitors import log as monitor_log
+from domain.monitors.log import LogLine
+from domain.monitors.monitor import MonitorRow, Watch, row_of
 from domain.outcome import StopRequest
 
 TABLE = "Monitors"
@@ -174,7 +174,7 @@ class MonitorTable:
 
         if not self._change(row.id, go_on):
             return None
-        self.settle(again)
+        self.sync_indexes(again)
         return again
 
     def note_resumed(self, row: MonitorRow, at: datetime) -> None:
@@ -204,9 +204,9 @@ class MonitorTable:
             # Somebody deleted the row. The caller was promised an end, so it comes.
             self._table.commit(_upserts(entities.row_and_lines(row, [monitor_log.ended(row)])))
             current = row
-        self.settle(current)
+        self.sync_indexes(current)
 
-    def settle(self, row: MonitorRow) -> None:
+    def sync_indexes(self, row: MonitorRow) -> None:
         """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
         if not row.ended_at:
             self._table.upsert(entities.live_entity(row))

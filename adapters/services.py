@@ -15,7 +15,7 @@ from adapters.monitor_table import MonitorTable
 from adapters.settings import Settings, read_settings
 from adapters.tokens import Tokens, identity
 from domain.errors import ConfigurationFault, Fault
-from domain.sources import Sources, load_sources
+from domain.sources.file import Sources, load_sources
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -32,7 +32,7 @@ class Services:
 
 
 @cache
-def services() -> Services:
+def get_services() -> Services:
     """The services of this process.
 
     Raises:

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from adapters.clock import utc_now
 from domain.outcome import Outcome
-from domain.source import Source
-from domain.source_answer import clean
-from domain.source_auth import BearerAuth, ManagedIdentityAuth
+from domain.sources.answer import clean
+from domain.sources.auth import BearerAuth, ManagedIdentityAuth
+from domain.sources.source import Source
 
 _SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
 _REASON_SHOWN = 200
@@ -75,7 +75,7 @@ class Tokens:
         self._tokens: dict[_Identity, AccessToken] = {}
         self._locks: dict[_Identity, Lock] = defaultdict(Lock)
 
-    def signed(self, source: Source, refused: Source | None = None) -> Source:
+    def with_credentials(self, source: Source, refused: Source | None = None) -> Source:
         """The source as it is to be asked: with a token if it takes one, else as it is.
 
         Args:

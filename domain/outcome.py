@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from domain.wire import Passed
+from domain.wire import InternalModel
 
 
 class Outcome(StrEnum):
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
-class StopRequest(Passed):
+class StopRequest(InternalModel):
     """Somebody's wish to end a watch.
 
     Attributes:
@@ -36,7 +36,7 @@ class StopRequest(Passed):
     cancel_job: bool = False
 
 
-class CancelResult(Passed):
+class CancelResult(InternalModel):
     """What became of one request to cancel a job.
 
     Attributes:
@@ -48,7 +48,7 @@ class CancelResult(Passed):
     detail: str | None = None
 
 
-class Poll(Passed):
+class Poll(InternalModel):
     """One look at a job, as `GetJobStatus` returns it.
 
     Attributes:

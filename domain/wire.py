@@ -16,7 +16,7 @@ class WireModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-class Passed(WireModel):
+class InternalModel(WireModel):
     """What the app passes to itself through histories and rows.
 
     A later release may have written it: while machines are updated one by one, or before its

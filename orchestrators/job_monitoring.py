@@ -24,8 +24,8 @@ import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase
 
 from domain import names
-from domain.decide import after_cancel, decide, earliest_hinted_poll, retry_pause
-from domain.monitor import Watch
+from domain.monitors.decide import after_cancel, decide, earliest_hinted_poll, retry_pause
+from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult, Outcome, Poll
 
 bp = df.Blueprint()

@@ -12,7 +12,7 @@ import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase
 
 from domain import names
-from domain.cleanup import INTERVAL, CleanupProgress
+from domain.monitors.cleanup import INTERVAL, CleanupProgress
 
 bp = df.Blueprint()
 

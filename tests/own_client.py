@@ -14,7 +14,7 @@ from adapters.monitor_table import MonitorTable
 from adapters.services import Services
 from adapters.settings import parse_settings
 from demo.stack import Stack
-from domain.sources import Sources
+from domain.sources.file import Sources
 
 HUB = "/runtime/webhooks/durabletask/instances/"
 
@@ -26,7 +26,7 @@ def real_time() -> datetime:
     return datetime.now(UTC)
 
 
-def tools(stack: Stack, now: Callable[[], datetime] = real_time) -> Services:
+def make_services(stack: Stack, now: Callable[[], datetime] = real_time) -> Services:
     """Services on the stack's store, with no source and a retention of 30 days."""
     connection = stack.azurite.connection_string
     settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from devhost.testing import load_once
-from domain.monitor import MonitorRow, State, Watch
+from domain.monitors.monitor import MonitorRow, State, Watch
 from domain.outcome import Outcome
 from tests.app.loading import ROOT
 
@@ -23,7 +23,7 @@ def told_events() -> Iterator[tuple[str, set[str]]]:
     for folder in CODE:
         for file in (ROOT / folder).glob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) == "tell":
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "log_event":
                     fields = {_camel(k.arg) for k in node.keywords if k.arg and k.arg != "level"}
                     for event in ast.walk(node.args[0]):
                         if isinstance(event, ast.Constant):

@@ -18,7 +18,7 @@ from domain.errors import (
     SourceRefused,
     StoreUnavailable,
 )
-from domain.monitor import MonitorRow
+from domain.monitors.monitor import MonitorRow
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]

@@ -7,7 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.services import services
+from adapters.services import get_services
 from domain.errors import NoSuchMonitor
 from triggers.answers import answers_problems, json_answer
 
@@ -23,12 +23,12 @@ async def get_monitor(
 ) -> func.HttpResponse:
     """Answer 200 with `monitor`, `runtimeStatus` (null if there is no instance) and `log`."""
     monitor_id = req.route_params["id"]
-    tools = await asyncio.to_thread(services)
-    stored = await asyncio.to_thread(tools.monitors.read, monitor_id)
+    services = await asyncio.to_thread(get_services)
+    stored = await asyncio.to_thread(services.monitors.read, monitor_id)
     if stored is None:
         raise NoSuchMonitor
     instance = await hub.find(client, stored.row.id)
-    row = hub.truth(stored.row, instance, tools.now())
+    row = hub.effective_row(stored.row, instance, services.now())
     return json_answer(
         HTTPStatus.OK,
         {

@@ -6,7 +6,7 @@ from http import HTTPStatus
 import azure.durable_functions as df
 import azure.functions as func
 
-from adapters.services import services
+from adapters.services import get_services
 from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
@@ -17,6 +17,6 @@ bp = df.Blueprint()
 @answers_problems
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
     """Answer 200 if the configuration is sound and the store answers, else 503 with the faults."""
-    tools = await asyncio.to_thread(services)
-    await asyncio.to_thread(tools.monitors.ping)
+    services = await asyncio.to_thread(get_services)
+    await asyncio.to_thread(services.monitors.ping)
     return json_answer(HTTPStatus.OK, {"status": "ready"})

@@ -12,9 +12,9 @@ from http import HTTPStatus
 import azure.durable_functions as df
 import azure.functions as func
 
-from adapters.services import services
+from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
-from domain.monitor import State
+from domain.monitors.monitor import State
 from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
@@ -28,10 +28,10 @@ _KNOWN = {"state", "source", "jobId", "top", "token", "code"}  # `code` is the f
 @answers_problems
 async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `monitors` and `next`, the token of the next page or null."""
-    tools = await asyncio.to_thread(services)
+    services = await asyncio.to_thread(get_services)
     top, after = _check(req)
     rows, more = await asyncio.to_thread(
-        tools.monitors.page,
+        services.monitors.page,
         top,
         after,
         state=req.params.get("state"),

@@ -7,9 +7,9 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.services import services
-from triggers.addressed import addressed
+from adapters.services import get_services
 from triggers.answers import answers_problems, json_answer
+from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
 
@@ -22,10 +22,10 @@ async def notify_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 if the watch will poll soon, 200 if it has ended, each with the row."""
-    tools = await asyncio.to_thread(services)
-    row = await addressed(req, tools)
-    row = await hub.current(client, row, tools.now())
+    services = await asyncio.to_thread(get_services)
+    row = await require_monitor(req, services)
+    row = await hub.current(client, row, services.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    await hub.hint(client, row, tools.monitors)
+    await hub.hint(client, row, services.monitors)
     return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})

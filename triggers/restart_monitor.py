@@ -13,10 +13,10 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import tell
-from adapters.services import services
-from triggers.addressed import addressed
+from adapters.event_log import log_event
+from adapters.services import get_services
 from triggers.answers import answers_problems, check_status, problem
+from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
 
@@ -29,12 +29,12 @@ async def restart_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs; 409 if the watch has ended."""
-    tools = await asyncio.to_thread(services)
-    row = await addressed(req, tools)
-    again = await asyncio.to_thread(tools.monitors.begin_again, row, tools.now())
+    services = await asyncio.to_thread(get_services)
+    row = await require_monitor(req, services)
+    again = await asyncio.to_thread(services.monitors.begin_again, row, services.now())
     if again is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended. Start it again with a POST.")
     await hub.remove_earlier(client, again)
-    await hub.ensure_watched(client, again, tools.monitors)
-    tell("restarted", again)
+    await hub.ensure_watched(client, again, services.monitors)
+    log_event("restarted", again)
     return check_status(req, client, again, HTTPStatus.ACCEPTED)

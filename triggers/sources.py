@@ -7,10 +7,10 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters.dry_run import dry_run
-from adapters.services import services
+from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
-from domain.source import Source
-from domain.start import job_id_fault
+from domain.monitors.start import job_id_fault
+from domain.sources.source import Source
 from triggers.answers import answers_problems, json_answer, problem
 
 bp = df.Blueprint()
@@ -21,7 +21,7 @@ bp = df.Blueprint()
 @answers_problems
 async def list_sources(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
     """Answer 200 with `sources` and the name of the `default`; no URL, header or secret."""
-    sources = (await asyncio.to_thread(services)).sources
+    sources = (await asyncio.to_thread(get_services)).sources
     shown = [_shown(source) for source in sources.by_name.values()]
     return json_answer(HTTPStatus.OK, {"default": sources.default, "sources": shown})
 
@@ -31,15 +31,15 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 @answers_problems
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with what one poll of `jobId` asked, got and made of it; starts nothing."""
-    tools = await asyncio.to_thread(services)
-    source = tools.sources.by_name.get(req.route_params["source"])
+    services = await asyncio.to_thread(get_services)
+    source = services.sources.by_name.get(req.route_params["source"])
     if source is None:
         return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
     job_id = req.params.get("jobId", "")
     fault = job_id_fault(job_id)
     if fault:
         raise InvalidInput([Fault("jobId", fault)])
-    shown = await asyncio.to_thread(dry_run, tools.jobs, source, job_id, tools.now())
+    shown = await asyncio.to_thread(dry_run, services.jobs, source, job_id, services.now())
     return json_answer(HTTPStatus.OK, shown)
 
 

@@ -17,11 +17,11 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import tell
-from adapters.services import Services, services
+from adapters.event_log import log_event
+from adapters.services import Services, get_services
 from domain.errors import Fault, StoreUnavailable
-from domain.monitor import MonitorRow, State
-from domain.start import Start, parse_start
+from domain.monitors.monitor import MonitorRow, State
+from domain.monitors.start import Start, parse_start
 from triggers.answers import answers_problems, check_status, problem
 
 bp = df.Blueprint()
@@ -42,15 +42,15 @@ async def start_monitor(
     body = req.get_body()
     if len(body) > BODY_LIMIT:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
-    tools = await asyncio.to_thread(services)
-    start = parse_start(body, tools.sources, tools.now())
+    services = await asyncio.to_thread(get_services)
+    start = parse_start(body, services.sources, services.now())
     job_id = start.request.job_id
     if job_id is None:
-        await asyncio.to_thread(tools.monitors.ping)  # no job is started that can't be watched
+        await asyncio.to_thread(services.monitors.ping)  # no job is started that can't be watched
         job = start.request.job or {}
-        job_id = await asyncio.to_thread(tools.jobs.submit, start.source, job)
+        job_id = await asyncio.to_thread(services.jobs.submit, start.source, job)
         try:
-            return await _watch(req, client, tools, start, job_id)
+            return await _watch(req, client, services, start, job_id)
         except Exception as error:  # only this answer can tell the job's id
             trace = not isinstance(error, StoreUnavailable)
             log.warning("The watch of %s did not begin: %s", job_id, error, exc_info=trace)
@@ -60,45 +60,45 @@ async def start_monitor(
                 f"The job runs, but its watch did not begin: {what}. Watch it by its jobId.",
                 jobId=job_id,
             )
-    return await _watch(req, client, tools, start, job_id)
+    return await _watch(req, client, services, start, job_id)
 
 
 async def _watch(
     req: func.HttpRequest,
     client: df.DurableOrchestrationClient,
-    tools: Services,
+    services: Services,
     start: Start,
     job_id: str,
 ) -> func.HttpResponse:
-    row, is_new = await _claim(client, tools, start, job_id)
+    row, is_new = await _claim(client, services, start, job_id)
     if is_new:
-        tell("started", row, expire_time=row.expire_time)
+        log_event("started", row, expire_time=row.expire_time)
     if row.state is State.MONITORING:
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
-        started = await hub.ensure_watched(client, row, tools.monitors)
+        started = await hub.ensure_watched(client, row, services.monitors)
         if started and not is_new:  # its caller was cut off, maybe before the list knew of it
-            await asyncio.to_thread(tools.monitors.settle, row)
+            await asyncio.to_thread(services.monitors.sync_indexes, row)
     return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
 
 
 async def _claim(
-    client: df.DurableOrchestrationClient, tools: Services, start: Start, job_id: str
+    client: df.DurableOrchestrationClient, services: Services, start: Start, job_id: str
 ) -> tuple[MonitorRow, bool]:
     """The monitor of the job, and whether this call began its run."""
     for _ in range(_ATTEMPTS):
-        new = start.request.new_row(start.source, job_id, tools.now())
-        known = await asyncio.to_thread(tools.monitors.get, new.id)
+        new = start.request.new_row(start.source, job_id, services.now())
+        known = await asyncio.to_thread(services.monitors.get, new.id)
         if known is None:
-            if await asyncio.to_thread(tools.monitors.claim, new):
+            if await asyncio.to_thread(services.monitors.claim, new):
                 return new, True
             continue  # somebody else was first
-        known = await hub.current(client, known, tools.now())
+        known = await hub.current(client, known, services.now())
         if not known.state.final or known.state.job_ended:
             return known, False
         again = new.model_copy(update={"run": known.run + 1})
-        if await asyncio.to_thread(tools.monitors.claim_again, known, again):
+        if await asyncio.to_thread(services.monitors.claim_again, known, again):
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")
 

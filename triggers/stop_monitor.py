@@ -12,13 +12,13 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import tell
-from adapters.services import services
+from adapters.event_log import log_event
+from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
 from domain.outcome import StopRequest
-from domain.source import Source
-from triggers.addressed import addressed
+from domain.sources.source import Source
 from triggers.answers import answers_problems, json_answer
+from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
 
@@ -33,16 +33,16 @@ async def stop_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
-    tools = await asyncio.to_thread(services)
-    row = await addressed(req, tools)
-    stop = _read(req, tools.sources.by_name.get(row.source))
-    row = await hub.current(client, row, tools.now())
+    services = await asyncio.to_thread(get_services)
+    row = await require_monitor(req, services)
+    stop = _read(req, services.sources.by_name.get(row.source))
+    row = await hub.current(client, row, services.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await asyncio.to_thread(tools.monitors.request_stop, row.id, row.run, stop):
-        tell("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
-        await hub.hint(client, row, tools.monitors)
-    now = await asyncio.to_thread(tools.monitors.get, row.id) or row
+    if await asyncio.to_thread(services.monitors.request_stop, row.id, row.run, stop):
+        log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
+        await hub.hint(client, row, services.monitors)
+    now = await asyncio.to_thread(services.monitors.get, row.id) or row
     status = HTTPStatus.OK if now.state.final else HTTPStatus.ACCEPTED
     return json_answer(status, {"monitor": now.to_wire()})
 

@@ -1,7 +1,7 @@
 """`Watchdog`: a timer that keeps the promise that every accepted start comes to its end.
 
 1. Start `PeriodicCleanup` if it is not running: an eternal orchestration may die unseen.
-2. Go through the monitors that may be live, and do what `domain.watch_over` says about each.
+2. Go through the monitors that may be live, and do what `domain.monitors.recovery` says about each.
 
 The work grows with the live monitors, not with the stored results. What does not fit into the
 time budget is left to the next run, which goes on from there. Two of it at once do no harm: all
@@ -17,11 +17,11 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import tell, tell_end
+from adapters.event_log import log_end, log_event
 from adapters.monitor_table import Claim
-from adapters.services import Services, services
+from adapters.services import Services, get_services
 from domain.errors import JobMonitorError
-from domain.watch_over import START_GRACE, Measure, measure
+from domain.monitors.recovery import START_GRACE, Recovery, decide_recovery
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -41,76 +41,76 @@ async def watchdog(
 ) -> None:
     """Run every five minutes, and when the host starts."""
     try:
-        tools = await asyncio.to_thread(services)
+        services = await asyncio.to_thread(get_services)
         await hub.ensure_cleanup(client)
-        await watch_over_all(client, tools)
+        await watch_over_all(client, services)
     except JobMonitorError as error:
         log.warning("The watchdog could not do its work, and tries again: %s", error)
 
 
-async def watch_over_all(client: df.DurableOrchestrationClient, tools: Services) -> None:
+async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
     """Look at the monitors that may be live, a batch at a time, from where the last run stopped."""
     deadline = monotonic() + _TIME_BUDGET
-    after = await asyncio.to_thread(tools.monitors.recall_watchdog)
-    live = tools.monitors.live(after)
+    after = await asyncio.to_thread(services.monitors.recall_watchdog)
+    live = services.monitors.live(after)
     while monotonic() < deadline:
         batch = await asyncio.to_thread(lambda: list(islice(live, _AT_ONCE)))
-        await asyncio.gather(*(_look(client, tools, *each) for each in batch))
+        await asyncio.gather(*(_look(client, services, *each) for each in batch))
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
-    await asyncio.to_thread(tools.monitors.remember_watchdog, after)
+    await asyncio.to_thread(services.monitors.remember_watchdog, after)
 
 
 async def _look(
-    client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, claim: Claim
+    client: df.DurableOrchestrationClient, services: Services, monitor_id: str, claim: Claim
 ) -> None:
     """Watch over one monitor; trouble with it must not keep the others from being looked at."""
     try:
-        await watch_over(client, tools, monitor_id, claim)
+        await watch_over(client, services, monitor_id, claim)
     except Exception as error:  # whatever it is, the next run tries again
         trace = not isinstance(error, JobMonitorError)
         log.warning("%s: can't be looked after now: %s", monitor_id, error, exc_info=trace)
 
 
 async def watch_over(
-    client: df.DurableOrchestrationClient, tools: Services, monitor_id: str, claim: Claim
-) -> Measure:
+    client: df.DurableOrchestrationClient, services: Services, monitor_id: str, claim: Claim
+) -> Recovery:
     """Do what is to be done about one monitor that is said to be live."""
     # In this order: an instance that completed has stored its end, so that the row then shows it.
     instance = await hub.find(client, monitor_id)
-    row = await asyncio.to_thread(tools.monitors.get, monitor_id)
-    now = tools.now()
+    row = await asyncio.to_thread(services.monitors.get, monitor_id)
+    now = services.now()
     if (row is None or row.run < claim.run) and now < claim.since + START_GRACE:
-        return Measure.NOTHING  # its caller may be about to claim it
+        return Recovery.NOTHING  # its caller may be about to claim it
     if row is None or row.run != claim.run:
         # Left by a caller that died before its claim, or when a later run began.
         if row:
-            await asyncio.to_thread(tools.monitors.settle, row)
-        await asyncio.to_thread(tools.monitors.drop_live, monitor_id, claim.run)
+            await asyncio.to_thread(services.monitors.sync_indexes, row)
+        await asyncio.to_thread(services.monitors.drop_live, monitor_id, claim.run)
     if row is None:
-        return Measure.NOTHING
+        return Recovery.NOTHING
     status = instance.runtime_status if instance else None
-    todo = measure(row, status, instance.run if instance else None, now)
+    todo = decide_recovery(row, status, instance.run if instance else None, now)
     match todo:
-        case Measure.SETTLE:
-            await asyncio.to_thread(tools.monitors.settle, row)
-        case Measure.END:
-            ended = hub.truth(row, instance, now)
-            await asyncio.to_thread(tools.monitors.finish, ended)
-            tell_end(ended, now)
-        case Measure.RESUME:
+        case Recovery.SYNC_INDEXES:
+            await asyncio.to_thread(services.monitors.sync_indexes, row)
+        case Recovery.END:
+            ended = hub.effective_row(row, instance, now)
+            await asyncio.to_thread(services.monitors.finish, ended)
+            log_end(ended, now)
+        case Recovery.RESUME:
             # What was cut off may not have come as far as the list.
-            await asyncio.to_thread(tools.monitors.settle, row)
-            await asyncio.to_thread(tools.monitors.note_resumed, row, now)
+            await asyncio.to_thread(services.monitors.sync_indexes, row)
+            await asyncio.to_thread(services.monitors.note_resumed, row, now)
             await hub.remove_earlier(client, row)
-            await hub.ensure_watched(client, row, tools.monitors)
-            tell("resumed", row, found=status or "no instance")
-        case Measure.CALL_STALE:
+            await hub.ensure_watched(client, row, services.monitors)
+            log_event("resumed", row, found=status or "no instance")
+        case Recovery.FLAG_STALE:
             if not row.stale:
-                await asyncio.to_thread(tools.monitors.flag_stale, row)
+                await asyncio.to_thread(services.monitors.flag_stale, row)
             # Each time, so that the log shows which are stale now.
-            tell(
+            log_event(
                 "stale",
                 row,
                 level=logging.WARNING,

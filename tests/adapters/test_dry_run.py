@@ -11,8 +11,8 @@ import pytest
 from adapters.dry_run import dry_run
 from adapters.job_api import JobApi
 from demo.part import ROOT
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 from tests.faulty_source import FaultySource
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -22,8 +22,8 @@ from cryptography.x509.oid import NameOID
 from adapters.job_api import JobApi
 from domain.errors import SourceRefused
 from domain.outcome import CancelResult, Outcome, Poll
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 from tests.faulty_source import HUGE, FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)

@@ -11,9 +11,9 @@ from adapters.monitor_table import Ended, MonitorTable
 from adapters.table import Table
 from demo.azurite import Azurite
 from demo.ports import free_ports
-from domain.decide import decide, observe
 from domain.errors import StoreUnavailable
-from domain.monitor import MonitorRow, State, Verdict, Watch, row_of
+from domain.monitors.decide import decide, observe
+from domain.monitors.monitor import MonitorRow, State, Verdict, Watch, row_of
 from domain.outcome import Outcome, Poll, StopRequest
 from tests.api import new_job_id
 
@@ -385,7 +385,7 @@ def test_an_end_that_was_cut_off_is_completed_by_the_next_attempt(
     table.claim(row)
     end = finished(row.first_watch())
     table.finish(end)
-    table.settle(row)  # as it was before
+    table.sync_indexes(row)  # as it was before
     assert row.id in {each for each, _ in table.live()}
     table.finish(end)
     assert row.id not in {each for each, _ in table.live()}

@@ -13,8 +13,8 @@ from adapters.services import keep_secrets_out_of_logs
 from adapters.tokens import Tokens
 from domain.errors import InvalidInput, SourceRefused
 from domain.outcome import CancelResult, Outcome, Poll
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 from tests.faulty_source import FaultySource, Recorded, Reply
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -20,8 +20,8 @@ from azure.identity import (
 from adapters import tokens as tokens_module
 from adapters.tokens import NoToken, Tokens, identity
 from domain.outcome import Outcome
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 from tests.faulty_source import FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -101,19 +101,19 @@ def test_a_source_with_other_auth_is_left_alone() -> None:
     succeeded = ["x"]
     """
     other = load_sources(text, {}, presets={"p": preset}).get(None)
-    assert entra.tokens().signed(other) is other
+    assert entra.tokens().with_credentials(other) is other
     assert entra.made == []
 
 
 def test_a_token_is_kept_until_near_its_expiry() -> None:
     entra = Entra()
     tokens = entra.tokens()
-    assert sent(tokens.signed(source())) == "Bearer token-1"
+    assert sent(tokens.with_credentials(source())) == "Bearer token-1"
     entra.now += timedelta(minutes=54)
-    assert sent(tokens.signed(source())) == "Bearer token-1"
+    assert sent(tokens.with_credentials(source())) == "Bearer token-1"
     assert entra.asked == [SCOPE]
     entra.now = NOW + timedelta(minutes=55)
-    assert sent(tokens.signed(source())) == "Bearer token-2"
+    assert sent(tokens.with_credentials(source())) == "Bearer token-2"
     assert entra.asked == [SCOPE, SCOPE]
     assert entra.made == [None]
 
@@ -121,14 +121,17 @@ def test_a_token_is_kept_until_near_its_expiry() -> None:
 def test_a_token_that_is_always_near_its_expiry_is_used() -> None:
     entra = Entra(lives=timedelta(minutes=4))
     tokens = entra.tokens()
-    assert [sent(tokens.signed(source())) for _ in range(2)] == ["Bearer token-1", "Bearer token-2"]
+    assert [sent(tokens.with_credentials(source())) for _ in range(2)] == [
+        "Bearer token-1",
+        "Bearer token-2",
+    ]
 
 
 def test_each_scope_and_identity_has_its_own() -> None:
     entra = Entra()
     tokens = entra.tokens()
     seen = [
-        sent(tokens.signed(each))
+        sent(tokens.with_credentials(each))
         for each in (source(), source("other/.default"), source(client_id="c"), source())
     ]
     assert seen == ["Bearer token-1", "Bearer token-2", "Bearer token-3", "Bearer token-1"]
@@ -138,12 +141,12 @@ def test_each_scope_and_identity_has_its_own() -> None:
 def test_a_refused_token_is_renewed_with_a_new_credential() -> None:
     entra = Entra()
     tokens = entra.tokens()
-    first = tokens.signed(source())
-    second = tokens.signed(source(), refused=first)
+    first = tokens.with_credentials(source())
+    second = tokens.with_credentials(source(), refused=first)
     assert (sent(first), sent(second)) == ("Bearer token-1", "Bearer token-2")
     assert len(entra.made) == 2
     # Another thread that was refused the first one takes the one that is there by now.
-    assert sent(tokens.signed(source(), refused=first)) == "Bearer token-2"
+    assert sent(tokens.with_credentials(source(), refused=first)) == "Bearer token-2"
     assert len(entra.made) == 2
 
 
@@ -152,7 +155,7 @@ def test_threads_ask_once() -> None:
     entra.waiting = threading.Event()
     tokens = entra.tokens()
     with ThreadPoolExecutor(8) as pool:
-        all_of_them = [pool.submit(tokens.signed, source()) for _ in range(8)]
+        all_of_them = [pool.submit(tokens.with_credentials, source()) for _ in range(8)]
         entra.waiting.set()
         assert {sent(each.result(5)) for each in all_of_them} == {"Bearer token-1"}
     assert entra.asked == [SCOPE]
@@ -172,11 +175,11 @@ def test_no_token(error: Exception, outcome: Outcome) -> None:
     entra.error = error
     tokens = entra.tokens()
     with pytest.raises(NoToken) as caught:
-        tokens.signed(source())
+        tokens.with_credentials(source())
     assert str(caught.value) == f"the app's identity got no token for {SCOPE}: no identity here"
     assert caught.value.outcome is outcome
     entra.error = None
-    assert sent(tokens.signed(source())) == "Bearer token-2"
+    assert sent(tokens.with_credentials(source())) == "Bearer token-2"
 
 
 def test_a_token_that_can_not_be_sent() -> None:
@@ -185,12 +188,12 @@ def test_a_token_that_can_not_be_sent() -> None:
             return AccessToken("planted\ntoken", int(NOW.timestamp()) + 3600)
 
     with pytest.raises(NoToken) as caught:
-        Tokens(lambda _: Odd(Entra()), lambda: NOW).signed(source())
+        Tokens(lambda _: Odd(Entra()), lambda: NOW).with_credentials(source())
     assert "planted" not in str(caught.value)
 
 
 def test_a_token_is_redacted_and_not_shown() -> None:
-    signed = Entra().tokens().signed(source())
+    signed = Entra().tokens().with_credentials(source())
     assert signed.redact("it was token-1.") == "it was ***."
     assert "token-1" not in repr(signed)
 
@@ -229,9 +232,9 @@ def test_the_identity_of_a_function_app(host: FaultySource) -> None:
     answer: dict[str, object] = {"token_type": "Bearer", "resource": "x", "expires_on": str(end)}
     host.behave("token", {**answer, "access_token": "one"}, {**answer, "access_token": "two"})
     tokens, asked = in_azure(), source(client_id="c-1")
-    first = tokens.signed(asked)
-    assert [sent(first), sent(tokens.signed(asked))] == ["Bearer one"] * 2
-    assert sent(tokens.signed(asked, refused=first)) == "Bearer two"
+    first = tokens.with_credentials(asked)
+    assert [sent(first), sent(tokens.with_credentials(asked))] == ["Bearer one"] * 2
+    assert sent(tokens.with_credentials(asked, refused=first)) == "Bearer two"
     assert len(host.requests) == 2
     target = unquote(host.requests[0].target)
     assert "resource=https://jobs.example&" in f"{target}&"
@@ -246,6 +249,6 @@ def test_a_host_that_gives_no_token(
     host.behave("token", step)
     started = time.monotonic()
     with pytest.raises(NoToken, match="no token for") as caught:
-        in_azure().signed(source())
+        in_azure().with_credentials(source())
     assert time.monotonic() - started < 2
     assert "planted" not in str(caught.value)

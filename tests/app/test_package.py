@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.app import package as deployment
 from tests.app.loading import ROOT, Loaded, load_app, run_alone
-from tests.app.package import PATTERNS, is_ignored, left_of
+from tools import package as deployment
+from tools.package import PATTERNS, is_ignored, left_of
 
 FILES = {"function_app.py", "host.json", "requirements.txt", "job_sources.toml"}
 CODE = {"domain", "activities", "orchestrators", "triggers", "adapters"}
@@ -125,8 +125,8 @@ def test_the_package_finds_its_sources_and_presets(
 ) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "from adapters.services import read_presets, services;"
-        "print(*services().sources.by_name, *read_presets())"
+        "from adapters.services import get_services, read_presets;"
+        "print(*get_services().sources.by_name, *read_presets())"
     )
     settings = {
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.settings import parse_settings
 from domain.errors import ConfigurationFault
-from domain.sources import load_sources
+from domain.sources.file import load_sources
 from tests.app.loading import ROOT
 
 LOCAL: dict[str, Any] = json.loads((ROOT / "local.settings.json").read_text(encoding="utf-8"))

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from domain.monitor import State
-from domain.monitor_log import LogLine
-from tests.chaos.breaker import Pace
-from tests.chaos.judge import expiry
-from tests.chaos.plan import Job, make_plan
-from tests.chaos.run import run
+from domain.monitors.log import LogLine
+from domain.monitors.monitor import State
+from tools.chaos.breaker import Pace
+from tools.chaos.judge import expiry
+from tools.chaos.plan import Job, make_plan
+from tools.chaos.run import run
 
 _PACE = Pace(host=(1, 3), azurite=(4, 6))
 

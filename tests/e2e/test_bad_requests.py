@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.monitor_id import monitor_id
+from domain.monitors.monitor_id import monitor_id
 from tests.api import Api, new_job_id
 
 SOUND = {"source": "demo", "jobId": "never-stored"}

@@ -17,11 +17,11 @@ FILES = ["function_app.py", "host.json", "job_sources.toml", "local.settings.jso
 # What the later release adds, to what is shown and to all that goes through histories: in a file,
 # after a line, another one.
 ADDED = [
-    ("domain/monitor.py", '            "polls": self.polls,', '            "release": 2,'),
-    ("domain/monitor.py", "    version: int = 1", '    note: str = "of release 2"'),
-    ("domain/monitor.py", "class Verdict(Passed):", "    by: int = 2"),
+    ("domain/monitors/monitor.py", '            "polls": self.polls,', '            "release": 2,'),
+    ("domain/monitors/monitor.py", "    version: int = 1", '    note: str = "of release 2"'),
+    ("domain/monitors/monitor.py", "class Verdict(InternalModel):", "    by: int = 2"),
     ("domain/outcome.py", "    superseded: bool = False", "    seen_by: int = 2"),
-    ("domain/cleanup.py", "    runs: int = 0", "    release: int = 2"),
+    ("domain/monitors/cleanup.py", "    runs: int = 0", "    release: int = 2"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.monitor_id import monitor_id
+from domain.monitors.monitor_id import monitor_id
 from tests.api import new_job_id
 from tests.faults.conftest import SECRET, Rig
 from tests.faulty_source import Reply

@@ -24,8 +24,8 @@ from devhost.rendering import status_payload
 from devhost.replay import ContinuedAsNew, Turn
 from devhost.store import Instance
 from domain import names
-from domain.cleanup import CleanupProgress
-from domain.monitor import Watch
+from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult, Outcome, Poll
 from orchestrators.job_monitoring import job_monitoring
 from orchestrators.periodic_cleanup import periodic_cleanup

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from adapters.settings import parse_settings
-from domain.sources import load_sources
+from domain.sources.file import load_sources
 from tests.app import test_settings_files as files
 from tests.app.test_host_json import HOST
 from tests.infra.rules import Deployed

@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel
 
 from adapters.services import read_presets
-from domain.source import HttpLimits, Outcomes, Source
-from domain.source_auth import Auth
-from domain.source_request import CancelEndpoint, StatusEndpoint, SubmitEndpoint
-from domain.sources import load_sources
+from domain.sources.auth import Auth
+from domain.sources.file import load_sources
+from domain.sources.request import CancelEndpoint, StatusEndpoint, SubmitEndpoint
+from domain.sources.source import HttpLimits, Outcomes, Source
 from tests.app.loading import ROOT
 
 SETTINGS = {"BUILDS_TOKEN": "t", "SUBSCRIPTION_ID": "s"}

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from adapters.services import read_presets
-from domain.expression import Expression
-from domain.fault_list import FaultList
 from domain.outcome import Outcome
-from domain.preset import Preset, parameters_in, read_preset
-from domain.source import Source
-from domain.source_answer import read_answer
-from domain.source_auth import ManagedIdentityAuth
-from domain.source_request import Request
-from domain.sources import load_sources
+from domain.sources.answer import read_answer
+from domain.sources.auth import ManagedIdentityAuth
+from domain.sources.expression import Expression
+from domain.sources.faults import FaultList
+from domain.sources.file import load_sources
+from domain.sources.preset import Preset, parameters_in, read_preset
+from domain.sources.request import Request
+from domain.sources.source import Source
 from tests.app.loading import ROOT
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)

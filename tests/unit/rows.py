@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from domain.monitor import MonitorRow, State
+from domain.monitors.monitor import MonitorRow, State
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from domain.cleanup import windows
+from domain.monitors.cleanup import windows
 
 CUTOFF = datetime(2030, 1, 31, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.decide import (
+from domain.monitors.decide import (
     CANCEL_ATTEMPTS,
     HINT_GAP,
     MAX_BACKOFF,
@@ -13,7 +13,7 @@ from domain.decide import (
     earliest_hinted_poll,
     observe,
 )
-from domain.monitor import State, Watch
+from domain.monitors.monitor import State, Watch
 from domain.outcome import CancelResult, Outcome, Poll, StopRequest
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from domain.monitor_id import monitor_id
+from domain.monitors.monitor_id import monitor_id
 
 AWKWARD = [
     "a/b",

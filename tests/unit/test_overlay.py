@@ -3,8 +3,8 @@
 import pytest
 
 from domain.errors import ConfigurationFault
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 
 PRESET = """
 description = "A batch system"

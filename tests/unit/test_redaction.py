@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-from domain.redaction import redact
-from domain.source import Source
-from domain.sources import load_sources
+from domain.sources.file import load_sources
+from domain.sources.redaction import redact
+from domain.sources.source import Source
 
 TEXT = """
 [sources.demo.headers]

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from domain.outcome import Outcome, Poll
-from domain.source import Source
-from domain.source_answer import read_answer
-from domain.sources import load_sources
+from domain.sources.answer import read_answer
+from domain.sources.file import load_sources
+from domain.sources.source import Source
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
 TEXT = """

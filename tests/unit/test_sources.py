@@ -6,8 +6,8 @@ import pytest
 
 from domain.errors import ConfigurationFault, InvalidInput
 from domain.outcome import Outcome
-from domain.source_request import Request
-from domain.sources import Sources, load_sources
+from domain.sources.file import Sources, load_sources
+from domain.sources.request import Request
 
 MINIMAL = """
 [sources.demo.status]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidInput
-from domain.sources import load_sources
-from domain.start import StartRequest, parse_start
+from domain.monitors.start import StartRequest, parse_start
+from domain.sources.file import load_sources
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ONE = """

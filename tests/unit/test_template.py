@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidInput
-from domain.template import JobValues, about_job_body, about_job_url, body_faults, names_job
+from domain.sources.template import JobValues, about_job_body, about_job_url, body_faults, names_job
 
 JOB = {"name": "a b", "n": 7, "on": True, "deep": {"er": [1]}, "empty": "", "dots": ".."}
 

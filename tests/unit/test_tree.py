@@ -1,6 +1,6 @@
 """Nested values, walked."""
 
-from domain.tree import is_in, last_key, leaves, map_texts, value_at
+from domain.sources.tree import is_in, last_key, leaves, map_texts, value_at
 
 VALUE: dict[str, object] = {"a": ["x", {"b": "y", "c": 3}, []], "d": {}, "e": None}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.monitor_table import MonitorTable
-from adapters.services import services
+from adapters.services import get_services
 from demo.azurite import Azurite
 from demo.part import ROOT
 from devhost.testing import VirtualHost
@@ -60,7 +60,7 @@ def lab(store: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.setenv("AzureWebJobsStorage", store.connection_string)
         host = VirtualHost(ROOT, tmp_path / "hub.db")
         monkeypatch.setattr("adapters.services.utc_now", host.clock.now)
-        services.cache_clear()
+        get_services.cache_clear()
         with host:
             yield Lab(host, source, MonitorTable.connect(connection=store.connection_string))
-    services.cache_clear()
+    get_services.cache_clear()

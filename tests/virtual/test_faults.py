@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from devhost.engine import Point
-from domain.monitor import MonitorRow, State
+from domain.monitors.monitor import MonitorRow, State
 from tests.api import Body, new_job_id
 from tests.virtual.conftest import Lab
 from tests.virtual.cuts import CLIENT, HUB, How, asked, cuts
@@ -242,7 +242,7 @@ def _half_ended(lab: Lab, job_id: str) -> None:
     lab.host.wait_for(f"demo.{job_id}", minutes=1)
     row = lab.table.get(f"demo.{job_id}")
     assert row is not None
-    lab.table.settle(row.model_copy(update={"ended_at": None, "state": State.MONITORING}))
+    lab.table.sync_indexes(row.model_copy(update={"ended_at": None, "state": State.MONITORING}))
 
 
 TROUBLE: dict[Callable[[Lab, str], None], tuple[str, int]] = {
@@ -455,7 +455,7 @@ def test_an_end_put_right_late_takes_no_other_run_out_of_sight(lab: Lab) -> None
     assert first is not None
     lab.host.advance(seconds=1)
     watched(lab, job_id)
-    lab.table.settle(first)
+    lab.table.sync_indexes(first)
     is_watched(lab, job_id)
     finish(lab, job_id)
     stored = lab.table.get(monitor_id)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from devhost.engine import Point
-from domain.decide import CANCEL_ATTEMPTS
+from domain.monitors.decide import CANCEL_ATTEMPTS
 from tests.api import Body, new_job_id
 from tests.faulty_source import Reply
 from tests.virtual.conftest import Lab

@@ -11,9 +11,9 @@ import requests
 
 from adapters import hub
 from adapters.monitor_entities import live_entity
-from adapters.services import services
-from domain.monitor import MonitorRow, State, Verdict
-from domain.watch_over import Measure
+from adapters.services import get_services
+from domain.monitors.monitor import MonitorRow, State, Verdict
+from domain.monitors.recovery import Recovery
 from tests.api import new_job_id
 from tests.virtual.conftest import Lab
 from tests.virtual.test_time import DONE, RUNNING
@@ -156,7 +156,7 @@ def test_what_is_left_of_a_start_or_an_end_that_was_cut_off_is_tidied(lab: Lab) 
     ended = lab.table.get(started["id"])
     assert ended is not None
     as_new = ended.model_copy(update={"ended_at": None, "state": State.MONITORING})
-    lab.table.settle(as_new)  # as if the end had been cut off after the row
+    lab.table.sync_indexes(as_new)  # as if the end had been cut off after the row
     never_claimed = as_new.model_copy(update={"id": f"demo.{never}"})
     lab.table._table.upsert(live_entity(never_claimed))
     assert {ended.id, never_claimed.id} <= live(lab)
@@ -176,7 +176,7 @@ def test_two_watchdogs_at_once_do_no_harm(lab: Lab) -> None:
     async def both() -> None:
         binding = lab.host._app.client_binding
         clients = [df.DurableOrchestrationClient(binding) for _ in range(2)]
-        await asyncio.gather(*(watch_over_all(client, services()) for client in clients))
+        await asyncio.gather(*(watch_over_all(client, get_services()) for client in clients))
 
     assert json.loads(lab.host._app.client_binding)
     lab.host._run(both())
@@ -217,10 +217,10 @@ def test_a_watch_that_ends_while_the_watchdog_looks_is_not_resumed(
         return hub.Instance("Completed", row.run, None)
 
     monkeypatch.setattr("adapters.hub.find", ends_now)
-    tools = replace(services(), now=lambda: row.started_at + timedelta(hours=1))
+    services = replace(get_services(), now=lambda: row.started_at + timedelta(hours=1))
     client = df.DurableOrchestrationClient(lab.host._app.client_binding)
     (said_live,) = [each for each in lab.table.live() if each[0] == row.id]
-    assert lab.host._run(watch_over(client, tools, *said_live)) is Measure.SETTLE
+    assert lab.host._run(watch_over(client, services, *said_live)) is Recovery.SYNC_INDEXES
     assert events(lab, row.id) == ["started", "ended"]
 
 

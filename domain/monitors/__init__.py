@@ -1,0 +1,1 @@
+"""The life of a monitor: from its start, over its polls, to its end."""

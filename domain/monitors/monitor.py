@@ -1,0 +1,196 @@
+"""A monitor: its row in the store, and the watch that an orchestrator carries along."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import AwareDatetime
+
+from domain.outcome import Outcome, StopRequest
+from domain.wire import InternalModel, WireModel
+
+OnExpiry = Literal["leave", "cancel"]
+
+
+class State(StrEnum):
+    """The states of a monitor; all but the first are final."""
+
+    MONITORING = "Monitoring"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    EXPIRED = "Expired"
+    LOST = "Lost"
+    UNREACHABLE = "Unreachable"
+    STOPPED = "Stopped"
+    TERMINATED = "Terminated"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more comes in this run."""
+        return self is not State.MONITORING
+
+    @property
+    def job_ended(self) -> bool:
+        """Whether the job itself ended. If only the watch ended, it may start again."""
+        return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+
+
+class Verdict(InternalModel):
+    """How a watch ended.
+
+    Attributes:
+        state: A final state.
+        reason: Why, for people.
+        ended_at: When it was decided.
+    """
+
+    state: State
+    reason: str
+    ended_at: AwareDatetime
+
+
+class Watch(InternalModel):
+    """The input of a `JobMonitoring` generation: all that it knows.
+
+    The first fields say what is watched and until when. The others are carried from one
+    generation to the next.
+
+    Attributes:
+        monitor_id: See `domain.monitors.monitor_id`.
+        source: The name of the configured job system.
+        job_id: The job's id there, as it is.
+        run: 1 for the first watch over the job, then 2, 3, ...
+        started_at: When the watch began.
+        expire_time: When it ends at the latest.
+        timeout_seconds: What the caller asked for, if that was not an `expire_time`.
+        poll_interval_seconds: Time between polls while all is well.
+        on_expiry: `cancel` to have the source cancel the job when the watch expires.
+        next_poll_at: When this generation polls, if no hint comes first.
+        last_poll_at: When the generation before polled.
+        polls: How many polls were made.
+        failures: How many polls in a row could not see the job.
+        not_found: How many polls in a row the source said that it knows no such job.
+        raw_status: The source's own word for the job's status, when last seen.
+        progress: 0 to 100, when last seen.
+        message: The source's text about the job, when last seen.
+        outcome: What the last poll saw.
+        detail: Why the last poll could not see the job.
+        blind: Whether the watch can't see the job: refused for its credentials, or three
+            failures in a row.
+        verdict: The end, once decided; the generations after that only carry it out.
+        cancel_job: Whether the source is to cancel the job before the verdict is stored.
+        cancel_attempts: How often it was asked to.
+        cancel_result: What it said in the end: `accepted`, or why it did not.
+        store_attempts: How often the store did not take the verdict.
+        version: Of this shape, for generations that were started by an earlier release.
+    """
+
+    monitor_id: str
+    source: str
+    job_id: str
+    run: int
+    started_at: AwareDatetime
+    expire_time: AwareDatetime
+    timeout_seconds: int | None
+    poll_interval_seconds: int
+    on_expiry: OnExpiry = "leave"
+    next_poll_at: AwareDatetime
+    last_poll_at: AwareDatetime | None = None
+    polls: int = 0
+    failures: int = 0
+    not_found: int = 0
+    raw_status: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    outcome: Outcome | None = None
+    detail: str | None = None
+    blind: bool = False
+    verdict: Verdict | None = None
+    cancel_job: bool = False
+    cancel_attempts: int = 0
+    cancel_result: str | None = None
+    store_attempts: int = 0
+    version: int = 1
+
+    @property
+    def cancel_pending(self) -> bool:
+        """Whether the source is still to be asked to cancel the job."""
+        return self.cancel_job and self.cancel_result is None
+
+    def custom_status(self) -> dict[str, Any]:
+        """What the check-status URL shows of the watch."""
+        return {
+            "state": self.verdict.state if self.verdict else State.MONITORING,
+            "outcome": self.outcome,
+            "rawStatus": self.raw_status,
+            "progress": self.progress,
+            "message": self.message,
+            "polls": self.polls,
+            "failures": self.failures,
+            "blind": self.blind,
+            "cancelResult": self.cancel_result,
+            "storeAttempts": self.store_attempts,
+        }
+
+
+class MonitorRow(WireModel):
+    """A monitor as the store has it and the API shows it. What it shares with `Watch` is there.
+
+    Attributes:
+        state: Where the watch stands.
+        stale: Whether the watch is silent though it should have polled; the watchdog tells.
+        resumed: Whether the watch was started again, and has not polled since.
+        stop: Somebody's wish to end the watch, until it is carried out.
+        reason: Why the watch ended.
+        ended_at: When the watch ended.
+    """
+
+    id: str
+    source: str
+    job_id: str
+    run: int
+    state: State
+    started_at: AwareDatetime
+    expire_time: AwareDatetime
+    timeout_seconds: int | None = None
+    poll_interval_seconds: int
+    raw_status: str | None = None
+    progress: float | None = None
+    message: str | None = None
+    outcome: Outcome | None = None
+    detail: str | None = None
+    blind: bool = False
+    polls: int = 0
+    failures: int = 0
+    last_poll_at: AwareDatetime | None = None
+    next_poll_at: AwareDatetime | None = None
+    stale: bool = False
+    resumed: bool = False
+    on_expiry: OnExpiry = "leave"
+    stop: StopRequest | None = None
+    cancel_result: str | None = None
+    reason: str | None = None
+    ended_at: AwareDatetime | None = None
+
+    def first_watch(self) -> Watch:
+        """The input that starts, or starts again, the orchestrator of this run."""
+        shared = self.model_dump(include=set(_SHARED) - {"next_poll_at"})
+        return Watch(
+            **shared,
+            monitor_id=self.id,
+            next_poll_at=self.last_poll_at or self.started_at,
+        )
+
+    def ended(self, verdict: Verdict) -> "MonitorRow":
+        """This row with its end."""
+        return self.model_copy(update=dict(verdict))
+
+
+_SHARED = MonitorRow.model_fields.keys() & Watch.model_fields.keys()
+
+
+def row_of(watch: Watch) -> MonitorRow:
+    """The row that a watch amounts to."""
+    shared = watch.model_dump(include=set(_SHARED))
+    row = MonitorRow(**shared, id=watch.monitor_id, state=State.MONITORING)
+    return row.ended(watch.verdict) if watch.verdict else row

@@ -1,0 +1,52 @@
+"""The faults of configuration files, each at its place."""
+
+from pydantic import ValidationError
+
+from domain.errors import Fault
+from domain.sources.tree import Path
+
+_WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "union_tag_invalid": "must be none, bearer, header, basic or managed_identity",
+    "union_tag_not_found": "is missing; it is none, bearer, header, basic or managed_identity",
+}
+
+
+class FaultList:
+    """What is wrong, by place; of several faults in one place the first is the telling one."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[str, str] = {}
+
+    def add(self, file: str, path: Path, what: str) -> None:
+        """Note a fault of the value at the path in a file."""
+        last = max((i for i, part in enumerate(path) if isinstance(part, str)), default=0)
+        table = ".".join(str(part) for part in path[:last])
+        key = "".join(map(str, path[last : last + 1]))
+        key += "".join(f"[{number}]" for number in path[last + 1 :])
+        place = f"{file} [{table}] {key}" if table else f"{file} {key}"
+        self._by_place.setdefault(place.strip(), what)
+
+    def all(self) -> list[Fault]:
+        """The faults in the order in which they were found."""
+        return [Fault(*each) for each in self._by_place.items()]
+
+
+def faults_in(error: ValidationError) -> list[tuple[Path, str]]:
+    """The path and text of each fault that a validation found; no text repeats a value."""
+    faults: list[tuple[Path, str]] = []
+    for each in error.errors(include_url=False, include_input=False):
+        kind, path, what = each["type"], each["loc"], each["msg"]
+        if path[:1] == ("auth",):  # pydantic adds the kind to the path
+            path = ("auth", "kind") if kind.startswith("union_tag") else ("auth", *path[2:])
+        if path[-1:] == ("[key]",):
+            path = path[:-1]
+        what = what.removeprefix("Value error, ").replace("Input should", "must")
+        faults.append((path, _WORDS.get(kind, what)))
+    return faults

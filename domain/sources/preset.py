@@ -1,0 +1,84 @@
+"""Presets: sources whose systems are known, kept as data in presets/NAME.toml.
+
+A preset has a `[source]` table like one of job_sources.toml. In it, `{{NAME}}` stands for a
+parameter. `[parameters]` says what each parameter is, and its default if it has one.
+`domain.sources.overlay` lays a source's own table over that of its preset.
+"""
+
+import re
+import tomllib
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from domain.sources.auth import Table
+from domain.sources.faults import FaultList, faults_in
+from domain.sources.tree import Path, leaves
+
+PARAMETER = re.compile(r"\{\{([^{}]*)\}\}")
+
+
+class Parameter(Table):
+    """What a preset needs to be told; without a default it must be."""
+
+    doc: Annotated[str, Field(min_length=1)]
+    default: str | None = None
+
+
+class Preset(Table):
+    """A described system.
+
+    Attributes:
+        name: As sources name it.
+        description: What a source is that uses it.
+        documentation: The pages of the system's own documentation that it was taken from.
+        parameters: What it needs to be told.
+        source: The table of a source, as it is in its file.
+    """
+
+    name: str
+    description: Annotated[str, Field(min_length=1)]
+    documentation: Annotated[tuple[str, ...], Field(min_length=1)]
+    parameters: dict[str, Parameter] = Field(default={})
+    source: dict[str, Any]
+
+    @property
+    def file(self) -> str:
+        """Where it is from, for people."""
+        return _file(self.name)
+
+
+def _file(name: str) -> str:
+    return f"presets/{name}.toml"
+
+
+def read_preset(name: str, text: str, faults: FaultList) -> Preset | None:
+    """The preset in a TOML text, None if it is faulty."""
+    try:
+        preset = Preset.model_validate(tomllib.loads(text) | {"name": name})
+    except tomllib.TOMLDecodeError as error:
+        faults.add(_file(name), (), f"is no TOML: {error}")
+        return None
+    except ValidationError as error:
+        for path, what in faults_in(error):
+            faults.add(_file(name), path, what)
+        return None
+    sound = True
+    for path, value in _texts(preset.source, ("source",)):
+        if "${" in value:
+            sound = False
+            faults.add(preset.file, path, "must take a parameter in the place of an app setting")
+        for parameter in PARAMETER.findall(value):
+            if parameter not in preset.parameters:
+                sound = False
+                faults.add(preset.file, path, f"takes {parameter}, which is not in [parameters]")
+    return preset if sound else None
+
+
+def parameters_in(value: object) -> set[str]:
+    """The names of the parameters in a value, at any depth."""
+    return {name for _, text in _texts(value, ()) for name in PARAMETER.findall(text)}
+
+
+def _texts(value: object, path: Path) -> list[tuple[Path, str]]:
+    return [(place, leaf) for place, leaf in leaves(value, path) if isinstance(leaf, str)]

@@ -1,0 +1,158 @@
+"""A source: one configured job system, as its table in job_sources.toml describes it."""
+
+import base64
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
+from pydantic import field_validator as check
+
+from domain.outcome import Outcome
+from domain.sources import redaction
+from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
+from domain.sources.expression import Expression
+from domain.sources.request import (
+    CancelEndpoint,
+    Endpoint,
+    Headers,
+    Request,
+    StatusEndpoint,
+    SubmitEndpoint,
+)
+from domain.sources.template import JobValues
+
+_DAY = 86_400
+
+Statuses = tuple[str, ...]
+
+
+class Outcomes(Table):
+    """The source's raw statuses, exactly as it writes them, by what they mean.
+
+    Attributes:
+        unknown: What a status in no list means. No unknown word ends a watch: it is watched on,
+            and flagged as unrecognised unless the source says that unknown ones are running.
+    """
+
+    running: Statuses = ()
+    succeeded: Annotated[Statuses, Field(min_length=1)]
+    failed: Statuses = ()
+    cancelled: Statuses = ()
+    unknown: Literal["unrecognised", "running"] = "unrecognised"
+
+    @check("running", "succeeded", "failed", "cancelled")
+    @classmethod
+    def _listed_once(cls, statuses: Statuses, info: ValidationInfo) -> Statuses:
+        for outcome, others in info.data.items():  # the lists before this one
+            for status in sorted({*statuses} & {*others}):
+                raise ValueError(f'lists "{status}", and so does {outcome}')
+        return statuses
+
+    def outcome_of(self, raw_status: str) -> Outcome:
+        """The outcome whose list holds the status, else that of unknown ones."""
+        for outcome in (Outcome.RUNNING, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED):
+            if raw_status in getattr(self, outcome.value):
+                return outcome
+        return Outcome(self.unknown)
+
+
+class HttpLimits(Table):
+    """Seconds for a whole exchange, and bytes of an answer after decompression."""
+
+    timeout_seconds: float = Field(default=10, ge=0.1, le=60)
+    max_answer_bytes: int = Field(default=1 << 20, ge=1, le=16 << 20)
+
+
+class Source(Table):
+    """One configured job system; times are in seconds."""
+
+    name: str
+    description: str = ""
+    allow_http: StrictBool = False
+    poll_interval_seconds: int = Field(default=60, ge=1, le=_DAY)
+    timeout_seconds: int = Field(default=_DAY, ge=1, le=366 * _DAY)
+    on_expiry: Literal["leave", "cancel"] = "leave"
+    headers: Headers = Field(default={}, repr=False)
+    status: StatusEndpoint
+    submit: SubmitEndpoint | None = None
+    cancel: CancelEndpoint | None = None
+    outcomes: Outcomes
+    auth: Annotated[Auth, Field(discriminator="kind")] = NoAuth()
+    http: HttpLimits = HttpLimits()
+
+    _settings: tuple[str, ...] = PrivateAttr(())  # the app settings that the table took
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what only the reader of the file knows."""
+        self._settings = tuple((context or {}).get("settings", ()))
+
+    def status_request(self, job_id: str) -> Request:
+        """The request that asks for a job; raises ValueError for "", "." and ".."."""
+        return self._about(self.status, job_id)
+
+    def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
+        """The request that starts a job, and the job's id where the caller names it.
+
+        Raises:
+            InvalidInput: The job lacks what the request needs of it.
+            ValueError: The source has no submit table.
+        """
+        if self.submit is None:
+            raise ValueError(f"{self.name} has no submit")
+        values = JobValues(job)
+        place = self.submit.job_id
+        job_id = None if isinstance(place, Expression) else values.text(place)
+        request = Request(
+            method=self.submit.method,
+            url=values.url(self.submit.url),
+            headers=self._headers(self.submit),
+            body=values.body(self.submit.body),
+        )
+        values.check()
+        return request, job_id
+
+    def cancel_request(self, job_id: str) -> Request:
+        """The request that cancels a job; ValueError if there is no cancel or the id is bad."""
+        if self.cancel is None:
+            raise ValueError(f"{self.name} has no cancel")
+        return self._about(self.cancel, job_id)
+
+    def _about(self, endpoint: Endpoint, job_id: str) -> Request:
+        return Request(
+            method=endpoint.method,
+            url=endpoint.url_for(job_id),
+            headers=self._headers(endpoint),
+            body=endpoint.body_for(job_id),
+        )
+
+    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+        """The source's headers, but for those that the endpoint has its own."""
+        own = {name.lower() for name in endpoint.headers}
+        common = {name: value for name, value in self.headers.items() if name.lower() not in own}
+        return common | endpoint.headers
+
+    def auth_headers(self) -> dict[str, str]:
+        """The headers that carry the credentials, where the configuration holds them."""
+        match self.auth:
+            case BearerAuth(token=token):
+                return {"Authorization": f"Bearer {token.get_secret_value()}"}
+            case HeaderAuth(name=name, value=value):
+                return {name: value.get_secret_value()}
+            case BasicAuth(username=username, password=password):
+                pair = f"{username}:{password.get_secret_value()}".encode()
+                return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+            case _:
+                return {}
+
+    def redact(self, text: str) -> str:
+        """The text with *** for every secret of this source that it repeats."""
+        secrets = {
+            value.get_secret_value() for _, value in self.auth if isinstance(value, SecretStr)
+        }
+        secrets.update(value.partition(" ")[2] for value in self.auth_headers().values())
+        secrets.update(redaction.in_headers(self.headers, self._settings))
+        for endpoint in filter(None, (self.status, self.submit, self.cancel)):
+            secrets.update(redaction.in_headers(endpoint.headers, self._settings))
+            secrets.update(redaction.in_body(endpoint.body, self._settings))
+            secrets.update(redaction.in_url(endpoint.url, self._settings))
+        return redaction.redact(text, secrets)

@@ -1,4 +1,0 @@
-"""Real job systems, watched to the end of their jobs: `python -m tests.systems [NAME...]`.
-
-No pytest tests: what they need is too large for `make test`.
-"""

@@ -1,0 +1,123 @@
+"""What a poll costs with all its parts: a job system over HTTP, and Table storage."""
+
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from adapters.job_api import JobApi
+from adapters.monitor_table import MonitorTable
+from demo.part import ROOT
+from demo.stack import Stack
+from devhost.testing import VirtualHost
+from domain.monitors.decide import observe
+from domain.monitors.start import StartRequest
+from domain.outcome import Outcome, Poll
+from domain.sources.file import load_sources
+from tests.api import Api, eventually, new_job_id
+from tools.bench.figures import Figure, cpu_and_wall, spread
+
+_TIMES = 500
+_HINTS = 60
+
+
+def _one_poll(stack: Stack, job_id: str) -> list[Figure]:
+    """A poll and its heartbeat beside the floor: the same request, bare."""
+    jobs = JobApi()
+    table = MonitorTable.connect(connection=stack.azurite.connection_string)
+    text = (ROOT / "job_sources.toml").read_text()
+    source = load_sources(text, stack.environment()).get("demo")
+    row = StartRequest(job_id=job_id).new_row(source, new_job_id(), datetime.now(UTC))
+    table.claim(row)
+    watch = row.first_watch()
+    url = f"{stack.jobs.url}/jobs/{job_id}"
+
+    def heartbeat(number: int) -> None:
+        seen = observe(
+            watch.model_copy(update={"polls": number}),
+            Poll(outcome=Outcome.RUNNING),
+            row.started_at,
+        )
+        table.heartbeat(seen)
+
+    figures: list[Figure] = []
+    floor = None
+    for name, call in (
+        ("requests.get of a job's status: the floor", lambda _: requests.get(url, timeout=5)),
+        ("GetJobStatus: the poll", lambda _: jobs.poll(source, job_id, row.started_at)),
+        ("GetJobStatus: the heartbeat", heartbeat),
+    ):
+        with cpu_and_wall() as spent:
+            for number in range(_TIMES):
+                call(number)
+        floor = floor or spent.cpu
+        figures += [
+            Figure(name, spent.wall / _TIMES * 1e3, "ms"),
+            Figure("  CPU", spent.cpu / _TIMES * 1e3, "ms"),
+            Figure("  CPU, times the floor", spent.cpu / floor, "x"),
+        ]
+    return figures
+
+
+def _virtual_day(stack: Stack, job_id: str, folder: Path) -> list[Figure]:
+    os.environ.update(stack.environment())
+    with VirtualHost(ROOT, folder / "day.db", start=datetime.now(UTC)) as host:
+        started = Api(host.url).start(jobId=job_id, pollIntervalSeconds=60)
+        with cpu_and_wall() as spent:
+            host.advance(hours=23, minutes=59)
+        polls = host.status(started["id"])["customStatus"]["polls"]
+    return [
+        Figure(f"{polls:,} one-minute polls on the virtual clock, all parts", spent.wall, "s"),
+        Figure("  CPU per poll, host and app", spent.cpu / polls * 1e3, "ms"),
+        Figure("  polls a second", polls / spent.wall, "/s"),
+    ]
+
+
+def _event_to_row(stack: Stack) -> list[Figure]:
+    """From a hint, sent when the job has ended, to the final row in Table storage."""
+    api = Api(stack.host.url)
+    table = MonitorTable.connect(connection=stack.azurite.connection_string)
+    table.ping()
+    started = [
+        api.start(job={"workload": "checksum", "seconds": 0.1}, pollIntervalSeconds=3600)
+        for _ in range(_HINTS)
+    ]
+    for each in started:
+        _completed(f"{stack.jobs.url}/jobs/{each['monitor']['jobId']}")
+    time.sleep(1.5)  # hints closer than a second to the last poll are held back on purpose
+    seconds = []
+    for each in started:
+        shown = api.get(each["id"])
+        if shown["monitor"]["state"] != "Monitoring":
+            continue  # its first poll saw the end already
+        hint = each["sendEventPostUri"].replace("{eventName}", "Hint")
+        begin = time.perf_counter()
+        api.call("POST", hint, json={})
+        while (row := table.get(each["id"])) and not row.state.final:
+            pass
+        seconds.append(time.perf_counter() - begin)
+    return spread(f"hint to stored final row, {len(seconds)} times", seconds)
+
+
+def _completed(url: str) -> None:
+    eventually(lambda: requests.get(url, timeout=5).json()["status"], "completed".__eq__)
+
+
+def run() -> list[Figure]:
+    """Take the figures; about a minute."""
+    with tempfile.TemporaryDirectory() as name, Stack(Path(name)) as stack:
+        stack.host.stop()
+        begin = time.perf_counter()
+        stack.host.start()
+        seconds = time.perf_counter() - begin
+        job = {"workload": "checksum", "seconds": 600}
+        job_id = requests.post(f"{stack.jobs.url}/jobs", json=job, timeout=5).json()["id"]
+        return [
+            Figure("host start to first answered request", seconds, "s"),
+            *_event_to_row(stack),
+            *_one_poll(stack, job_id),
+            *_virtual_day(stack, job_id, Path(name)),
+        ]

@@ -1,0 +1,142 @@
+"""One run: start the parts, let all go on at once, wait for the ends, judge.
+
+1. Azurite, the job system and the host start; callers start monitors, while the parts are broken.
+2. Then the host starts a last time, and nothing is broken any more. What is left to the watchdog
+   it does at that start; if something of it was not yet to be seen then, at another one.
+3. When every monitor has ended, or at the deadline, the judge compares.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.monitor_table import MonitorTable
+from demo.azurite import Azurite
+from demo.stack import Host
+from domain.monitors.monitor import State
+from tests.api import Api
+from tools.chaos.breaker import Breaker, Pace
+from tools.chaos.callers import Callers
+from tools.chaos.job_system import JobSystem
+from tools.chaos.judge import Judge, Verdict
+from tools.chaos.plan import Plan
+
+_SAY_EVERY = 15.0  # seconds
+_WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's start
+
+
+@dataclass
+class Result:
+    """What there is to show."""
+
+    verdict: Verdict
+    starts: int
+    accepted: int
+    kills: int
+    restarts: int
+    polls: int
+    answers: dict[str, int]
+
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
+async def run(
+    plan: Plan,
+    folder: Path,
+    pace: Pace,
+    say: Callable[[str], None] = _say_nothing,
+    *,
+    patience: float = 180,
+) -> Result:
+    """Run a plan.
+
+    Args:
+        plan: What is to happen.
+        folder: For data and logs.
+        pace: How often parts break.
+        say: Told how far it is.
+        patience: Seconds for the ends to come, once nothing is broken any more.
+    """
+    azurite = Azurite(folder / "azurite", folder / "azurite.log")
+    host = Host(folder / "hub.db", folder / "host.log")
+    host.healthy_only = False  # it is also started without a store
+    with ExitStack() as started:
+        async with JobSystem(plan) as jobs:
+            await asyncio.to_thread(started.enter_context, azurite)
+            sources = folder / "sources.toml"
+            sources.write_text(jobs.sources, encoding="utf-8")
+            host.environment = {
+                "AzureWebJobsStorage": azurite.connection_string,
+                "JOB_SOURCES_FILE": str(sources),
+            }
+            await asyncio.to_thread(started.enter_context, host)
+            table = MonitorTable.connect(connection=azurite.connection_string)
+            jobs.begin = time.time()
+            end = jobs.begin + plan.seconds
+            callers = Callers(plan, f"{host.url}/api", jobs.begin, end + patience)
+            breaker = Breaker(plan, azurite, host, pace)
+            asking = asyncio.create_task(callers.run())
+            await _break_until(end, breaker, callers, say)
+            await asyncio.to_thread(host.start)
+            calm = time.time()
+            say("Nothing is broken any more; waiting for the ends")
+            await asyncio.wait_for(asking, patience)
+            killed = {
+                each.monitor_id for each in callers.accepted if each.job.verdict is State.TERMINATED
+            }
+            await asyncio.to_thread(_wait_for_ends, host, table, killed, calm + patience)
+            judge = Judge(table, Api(host.url), jobs, calm)
+            verdict = await asyncio.to_thread(judge.judge, callers.accepted)
+            verdict.wrong += [f"refused: {each}" for each in callers.refused]
+            return Result(
+                verdict,
+                starts=callers.asked,
+                accepted=len(callers.accepted),
+                kills=breaker.kills,
+                restarts=breaker.restarts,
+                polls=sum(map(len, jobs.polls.values())),
+                answers=dict(callers.answers),
+            )
+
+
+async def _break_until(
+    end: float, breaker: Breaker, callers: Callers, say: Callable[[str], None]
+) -> None:
+    """Have parts broken until then, and tell how far the callers are."""
+    breaking = asyncio.gather(
+        asyncio.to_thread(breaker.kill_hosts), asyncio.to_thread(breaker.restart_azurite)
+    )
+    try:
+        while (left := end - time.time()) > 0 and not breaking.done():
+            say(
+                f"{len(callers.accepted):,} of {callers.asked:,} starts accepted, "
+                f"{breaker.kills} kills, {breaker.restarts} restarts of Azurite"
+            )
+            await asyncio.sleep(min(_SAY_EVERY, left))
+    finally:
+        breaker.stop.set()  # also at Ctrl-C: the threads would go on for ever
+        await breaking
+
+
+def _wait_for_ends(host: Host, table: MonitorTable, terminated: set[str], deadline: float) -> None:
+    """Return when no monitor is said to be live; start the host again for what is the watchdog's.
+
+    That is to find the instances that were terminated, and to tidy what kills cut off.
+    """
+    look_again = time.time() + _WATCHDOG_PATIENCE
+    while time.time() < deadline and (live := {monitor_id for monitor_id, _ in table.live()}):
+        if time.time() > look_again and all(_ended(table, each) for each in live - terminated):
+            host.stop()
+            host.start()
+            look_again = time.time() + _WATCHDOG_PATIENCE
+        time.sleep(0.5)
+
+
+def _ended(table: MonitorTable, monitor_id: str) -> bool:
+    row = table.get(monitor_id)
+    return row is not None and row.state.final
