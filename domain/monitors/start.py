@@ -1,6 +1,7 @@
 """The request that starts a monitor: parsed, checked whole, and compared with a live one."""
 
 import unicodedata
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -135,6 +136,7 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     Raises:
         InvalidInput: Names every fault of the request.
     """
+    body = body.removeprefix(BOM_UTF8)  # some clients begin with one; strict parsers refuse it
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
