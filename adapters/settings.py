@@ -8,7 +8,7 @@ from pathlib import Path
 
 from domain.errors import ConfigurationFault, Fault
 
-_APP_FOLDER = Path(__file__).parent.parent
+APP_FOLDER = Path(__file__).parent.parent
 _DAYS_LIMIT = 3_650
 
 # The account name and key of every Azurite and Storage Emulator: public, no secret.
@@ -60,7 +60,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         raise ConfigurationFault(faults)
     return Settings(
         values=values,
-        sources_file=_APP_FOLDER / values.get("JOB_SOURCES_FILE", "job_sources.toml"),
+        sources_file=APP_FOLDER / values.get("JOB_SOURCES_FILE", "job_sources.toml"),
         retention=timedelta(days=int(retention)),
         table_connection=connection,
         table_service_uri=uri,

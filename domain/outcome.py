@@ -4,6 +4,10 @@ from enum import StrEnum
 
 from domain.wire import InternalModel
 
+RAW_STATUS_LENGTH = 256
+MESSAGE_LENGTH = 1_024
+"""Characters of a source's texts that are kept: see `domain.texts.both_ends`."""
+
 
 class Outcome(StrEnum):
     """The kinds of answer that a poll can get.
@@ -58,12 +62,13 @@ class Poll(InternalModel):
 
     Attributes:
         outcome: What was seen.
-        raw_status: The source's own word for the job's status, at most 256 characters.
+        raw_status: The source's own word for the job's status.
         progress: 0 to 100, where the source tells it.
-        message: The source's text about the job, at most 1,024 characters.
+        message: The source's text about the job. Longer texts than the limits above keep both ends.
         retry_after_seconds: The source's wish for the time until the next poll.
         detail: Why the job could not be seen, for people; never holds a secret.
         stop: The wish to end the watch that the store held, if any.
+        gone: The outcome that counts if the job that is not found any more was seen before.
         superseded: Whether the run is over, says the store: it has its end, or a later one began.
     """
 
@@ -74,4 +79,5 @@ class Poll(InternalModel):
     retry_after_seconds: float | None = None
     detail: str | None = None
     stop: StopRequest | None = None
+    gone: Outcome | None = None
     superseded: bool = False

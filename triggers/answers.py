@@ -92,6 +92,7 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
                 HTTPStatus.SERVICE_UNAVAILABLE, "The app is not configured.", error.faults
             )
         except SourceRefused as error:
+            log.warning("%s", error)
             return problem(HTTPStatus.BAD_GATEWAY, str(error))
         except StoreUnavailable as error:
             log.warning("%s", error)

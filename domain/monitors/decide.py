@@ -2,7 +2,8 @@
 
 1. The job's own end is the verdict, at the deadline too.
 2. If somebody asked to stop the watch, it is `Stopped`.
-3. "Not found" three times in a row is `Lost`: nothing else that a poll sees ends a watch.
+3. "Not found" three times in a row is `Lost`, or the outcome that the source gives to jobs that are
+   gone, if the job was seen before: nothing else that a poll sees ends a watch.
 4. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
    A poll that was asked for before, and answered after it, is not the last: one more is made.
 5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
@@ -15,7 +16,7 @@ import hashlib
 from datetime import datetime, timedelta
 
 from domain.monitors.monitor import State, Verdict, Watch
-from domain.outcome import CancelResult, Outcome, Poll, StopRequest
+from domain.outcome import CancelResult, Outcome, Poll
 
 NOT_FOUND_LIMIT = 3
 BLIND_AFTER = 3
@@ -63,7 +64,7 @@ def decide(watch: Watch, poll: Poll, now: datetime, asked_at: datetime | None = 
         asked_at: When the poll was asked for, if that was earlier.
     """
     watch = observe(watch, poll, now)
-    ending = _ending(watch, poll.stop, asked_at or now)
+    ending = _ending(watch, poll, asked_at or now)
     if ending:
         state, reason, cancel_job = ending
         verdict = Verdict(state=state, reason=reason, ended_at=now)
@@ -95,15 +96,16 @@ def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
     return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
 
 
-def _ending(
-    watch: Watch, stop: StopRequest | None, asked_at: datetime
-) -> tuple[State, str, bool] | None:
+def _ending(watch: Watch, poll: Poll, asked_at: datetime) -> tuple[State, str, bool] | None:
     """The state, why, and whether the job is to be cancelled; None if the watch goes on."""
-    outcome = watch.outcome
+    outcome, stop = watch.outcome, poll.stop
     if outcome in _JOB_ENDS:
         return _JOB_ENDS[outcome], f"The source reports {watch.raw_status}.", False
     if stop:
         return State.STOPPED, stop.reason, stop.cancel_job
+    if watch.not_found >= NOT_FOUND_LIMIT and poll.gone and watch.raw_status is not None:
+        why = f"The source does not know the job any more, which counts as {poll.gone} there."
+        return _JOB_ENDS[poll.gone], why, False
     if watch.not_found >= NOT_FOUND_LIMIT:
         why = f"The source did not know the job {watch.not_found} times in a row."
         return State.LOST, why, False

@@ -2,7 +2,7 @@
 
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from domain.errors import Fault, InvalidInput
 from domain.faults import fault_text
@@ -72,7 +72,8 @@ class StartRequest(WireModel):
 
     Attributes:
         source: Name of a source; may be left out if there is one, or a default.
-        job_id: A job to watch. This or `job`.
+        job_id: A job to watch. This or `job`. The request may have it as an object, where ids have
+            parts; here it is one text.
         job: What the source is to start, then to be watched; as the source takes it.
         expire_time: When the watch ends at the latest, with an offset. This or the next.
         timeout_seconds: The same as a time from now.
@@ -144,12 +145,25 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     if not isinstance(document, dict):
         raise InvalidInput([Fault("body", "must be a JSON object")])
     faults: list[Fault] = []
+    source_faults: list[Fault] = []
+    source = _source(document.get("source"), sources, source_faults)
+    id_fault = None
+    if isinstance(document.get("jobId"), dict) and source and source.job_id_parts:
+        try:
+            body = to_json(document | {"jobId": source.job_id_text(document["jobId"])})
+        except ValueError as error:
+            id_fault = str(error)
     try:
         request = StartRequest.model_validate_json(body, strict=True, context={"now": now})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         faults = [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
-    source = _source(document.get("source"), sources, faults)
+        faults = [
+            Fault("jobId", id_fault) if id_fault and f.where == "jobId" else f for f in faults
+        ]
+    faults += source_faults
+    if not faults and source and request.job_id:
+        faults += _part_faults(source, request.job_id)
     faults += _faults_of_the_whole(document, source)
     if faults or source is None:
         raise InvalidInput(faults)
@@ -165,6 +179,14 @@ def _source(name: object, sources: Sources, faults: list[Fault]) -> Source | Non
     except InvalidInput as error:
         faults += error.faults
         return None
+
+
+def _part_faults(source: Source, job_id: str) -> Sequence[Fault]:
+    try:
+        source.job_id(job_id)
+    except InvalidInput as error:
+        return error.faults
+    return ()
 
 
 def _faults_of_the_whole(document: dict[str, object], source: Source | None) -> Iterator[Fault]:

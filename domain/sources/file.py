@@ -9,7 +9,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from pydantic import ValidationError
 
 from domain.errors import ConfigurationFault, Fault, InvalidInput
 from domain.sources.faults import FaultList, faults_in
+from domain.sources.job_id import WHOLE, named_in
 from domain.sources.overlay import Overlay, Place
 from domain.sources.preset import Preset, read_preset
 from domain.sources.source import Source
-from domain.sources.tree import Path, is_in, map_texts, value_at
+from domain.sources.tree import Path, is_in, leaves, map_texts, value_at
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"\$\{([^{}]*)\}")
@@ -125,7 +126,7 @@ class _Reader:
         try:
             source = Source.model_validate(
                 {**table, "name": name},
-                context={"allow_http": table.get("allow_http"), "settings": self._used},
+                context=_context(table, self._used),
             )
         except ValidationError as error:
             found += faults_in(error)
@@ -158,6 +159,20 @@ class _Reader:
             if where.parameters:
                 by = f"{self._file} [sources.{name}.parameters] {', '.join(where.parameters)}"
             self._faults.add(overlay.preset.file, ("source", *place), f"{what} (with {by})")
+
+
+def _context(table: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
+    """The knowledge of the whole table that the check of a part needs."""
+    parts = table.get("job_id_parts")
+    names = [each for each in parts if isinstance(each, str)] if isinstance(parts, list) else []
+    status = value_at(table, ("status", "status"))[0]
+    texts = (leaf for _, leaf in leaves(status) if isinstance(leaf, str))
+    return {
+        "allow_http": table.get("allow_http"),
+        "settings": settings,
+        "ids": tuple(f"{WHOLE}.{name}" for name in names) or (WHOLE,),
+        "ids_in_status": {name for text in texts for name in named_in(text)},
+    }
 
 
 def _faults_of_the_whole(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:

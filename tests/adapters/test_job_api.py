@@ -31,6 +31,9 @@ SECRET = "planted-s3cret"  # noqa: S105
 QUERY_KEY = "planted-key-in-a-query"
 TIMEOUT = 0.2
 API = JobApi()
+NO_ID = (
+    "took the job (HTTP 200) but its answer holds no job id where the configuration looks for it"
+)
 
 
 def source_at(url: str, *, limit: int = 1000, timeout: float = 5, more: str = "") -> Source:
@@ -382,7 +385,7 @@ def test_polls_of_many_threads_do_not_mix(server: FaultySource) -> None:
 
 
 def test_look_gives_the_answer_too(server: FaultySource) -> None:
-    poll, answer, _ = API.look(source_at(server.url), "500", NOW)
+    poll, answer, *_ = API.look(source_at(server.url), "500", NOW)
     assert poll.outcome is Outcome.UNREACHABLE
     assert answer is not None
     assert (answer.http_status, answer.body) == (500, b"Internal error")
@@ -434,7 +437,7 @@ def test_submit_refuses_an_unusable_id(server: FaultySource, value: object, what
     ("step", "text"),
     [
         (Reply(400, b"no such\r\nworkload \x1b[1m"), "demo: HTTP 400: no such  workload [1m"),
-        (Reply(422, b"x" * 501), "demo: HTTP 422: " + "x" * 500),
+        (Reply(422, b"x" * 501), "demo: HTTP 422: " + "x" * 165 + " … " + "x" * 332),
         (Reply(403, f"bad token {SECRET}".encode()), "demo: HTTP 403: bad token ***"),
         (
             Reply(400, ("x" * 490 + SECRET).encode()),
@@ -445,8 +448,12 @@ def test_submit_refuses_an_unusable_id(server: FaultySource, value: object, what
         (Reply(500, b"x" * 1001), "demo: HTTP 500"),
         (Reply(307, b"", (("Location", "/jobs/ok"),)), "demo: HTTP 307"),
         (
+            Reply(200, f'{{"error": "no queue", "key": "{SECRET}"}}'.encode()),
+            f'demo {NO_ID}: {{"error": "no queue", "key": "***"}}',
+        ),
+        (
             Reply(201, b"<html>"),
-            "demo took the job (HTTP 201) but the answer is HTML",
+            "demo took the job (HTTP 201) but the answer is HTML: <html>",
         ),
         (
             "hang-up",

@@ -18,8 +18,8 @@ from azure.identity import (
 )
 
 from adapters import identity as identity_module
-from adapters.identity import app_identity
-from adapters.tokens import NoToken, Tokens
+from adapters.identity import NoToken, app_identity
+from adapters.tokens import Tokens
 from domain.outcome import Outcome
 from domain.sources.file import load_sources
 from domain.sources.source import Source

@@ -14,11 +14,12 @@ import pytest
 
 from adapters.services import read_presets
 from domain.outcome import Outcome
-from domain.sources.answer import read_answer
+from domain.sources.answer import Answer
 from domain.sources.auth import ManagedIdentityAuth
 from domain.sources.expression import Expression
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
+from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
 from domain.sources.source import Source
@@ -126,7 +127,8 @@ def test_the_request_of_a_poll(name: str) -> None:
 )
 def test_every_status(name: str, case: dict[str, Any]) -> None:
     body = json.dumps(case["answer"]).encode()
-    poll = read_answer(source_of(name), 200, {}, body, NOW)
+    answer = Answer(case.get("http_status", 200), case.get("headers", {}), body)
+    poll = read_poll(source_of(name), SAMPLES[name]["poll"]["job_id"], answer, NOW).poll
     assert (poll.raw_status, poll.outcome) == (case["status"], Outcome(case["outcome"]))
     assert poll.message == case["message"]
 

@@ -243,3 +243,14 @@ def test_the_source_is_asked_to_cancel_until_it_accepts_or_refused_often_enough(
 def test_a_watch_survives_the_way_through_json() -> None:
     state = decide(watch(), Poll(outcome=Outcome.RUNNING, raw_status="busy"), NOW)
     assert Watch.model_validate(state.to_wire()) == state
+
+
+@pytest.mark.parametrize("gone", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED])
+def test_a_job_that_is_gone_has_the_outcome_that_its_source_gives(gone: Outcome) -> None:
+    poll = Poll(outcome=Outcome.NOT_FOUND, gone=gone)
+    seen = watch(raw_status="RUNNING", not_found=1)
+    assert decide(seen, poll, NOW).verdict is None  # I6: once is no proof
+    decided = decide(watch(raw_status="RUNNING", not_found=2), poll, NOW)
+    assert state_of(decided) is ENDS[gone]
+    never_seen = decide(watch(not_found=2), poll, NOW)
+    assert state_of(never_seen) is State.LOST
