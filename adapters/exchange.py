@@ -55,7 +55,7 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
     headers.update(asked.headers)
     content, kind = asked.content()
     if content is not None:
-        headers["Content-Type"] = kind
+        headers.setdefault("Content-Type", kind)
     http = source.http
     certificate, key = _file(http.client_certificate), _file(http.client_key)
     try:
