@@ -28,6 +28,9 @@ from domain.sources.source import Source
 from domain.sources.submitted import no_id, read_cancelled, read_submitted
 
 
+_FORBIDDEN_AGAIN = 600.0  # seconds between new tokens on account of a 403
+
+
 class Look(NamedTuple):
     """A poll; the answer and its reading, None if no answer came; the source as asked."""
 
@@ -43,6 +46,7 @@ class JobApi:
     def __init__(self, tokens: Tokens | None = None) -> None:
         self._tokens = tokens or Tokens()
         self._flaws_told: set[tuple[str, str]] = set()
+        self._forbidden_at: dict[str, float] = {}
 
     def poll(self, source: Source, job_id: str, now: datetime) -> Poll:
         """One look at a job; HTTP trouble is an outcome. ValueError for an id that can't be one."""
@@ -99,12 +103,26 @@ class JobApi:
         deadline = time.monotonic() + source.http.timeout_seconds
         asked = self._tokens.with_credentials(source)
         answer = exchange(asked, request, deadline)
-        if answer.http_status == HTTPStatus.UNAUTHORIZED and asked is not source:
+        if asked is not source and self._refuses_token(source, answer):
             # Nothing was done yet, so that asking again is safe for a submit, too.
             asked = self._tokens.with_credentials(source, refused=asked)
             answer = exchange(asked, request, deadline)
         self._tell_flaw(source, answer)
         return answer, asked
+
+    def _refuses_token(self, source: Source, answer: Answer) -> bool:
+        """Whether an answer says that the token is no good.
+
+        Some systems say that with 403, which as a rule means that rights are missing. A new token
+        does not help against that, so that a source gets one on a 403 now and then only.
+        """
+        if answer.http_status != HTTPStatus.FORBIDDEN:
+            return answer.http_status == HTTPStatus.UNAUTHORIZED
+        now = time.monotonic()
+        if now - self._forbidden_at.get(source.name, -_FORBIDDEN_AGAIN) < _FORBIDDEN_AGAIN:
+            return False
+        self._forbidden_at[source.name] = now
+        return True
 
     def _tell_flaw(self, source: Source, answer: Answer) -> None:
         """Log, once for each source, that its answers had to be repaired to be read."""

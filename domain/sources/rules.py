@@ -2,7 +2,8 @@
 
 1. The rules that the endpoint gives are asked first: throttled, not_found, unauthorized, ok.
 2. Then the HTTP status that a list of outcomes names (`HTTP 409`), unless there is a body to read.
-3. Then the defaults of the rules that are not given, in the same order.
+3. Then the defaults, in the same order. `not_found` and `ok`, on which the end of a watch hangs,
+   take the place of their defaults; the others add to theirs.
 
 An expression that fails on an answer does not hold for it.
 """
@@ -81,7 +82,7 @@ def rule_on(
     if listed:
         return Ruling(Kind.LISTED, f"outcomes.{listed} lists {answer.http_word}", given=True)
     for kind, rule in rules.items():
-        if rule is None and defaults[kind](answer):
+        if (rule is None or kind in _ADDED) and defaults[kind](answer):
             return Ruling(kind, f"{kind}, by default for {answer.http_word}")
     return Ruling(Kind.TROUBLE, f"no rule holds for {answer.http_word}")
 
@@ -142,6 +143,7 @@ def _asks_to_wait(answer: Answer) -> bool:
     return answer.http_status == 429  # noqa: PLR2004
 
 
+_ADDED = {Kind.THROTTLED, Kind.UNAUTHORIZED}
 _DEFAULTS: Mapping[Kind, Callable[[Answer], bool]] = {
     Kind.THROTTLED: _asks_to_wait,
     Kind.NOT_FOUND: lambda answer: answer.http_status in {404, 410},

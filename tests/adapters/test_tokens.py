@@ -376,3 +376,22 @@ def test_two_clients_of_one_server_do_not_share_a_token(token_server: FaultySour
     assert [sent(tokens.with_credentials(each)) for each in (one, other, one)] == [
         *("Bearer t-1", "Bearer t-2", "Bearer t-1")
     ]
+
+
+@pytest.mark.parametrize("refusal", [401, 403])
+def test_a_token_that_is_no_longer_good_is_renewed(
+    token_server: FaultySource, refusal: int
+) -> None:
+    """Databricks says so with 403, and at times in HTML."""
+    token_server.behave("submit", {"access_token": "t-1"}, {"access_token": "t-2"})
+    token_server.behave("a", Reply(refusal, b"<p>Invalid access token"), {"status": "done"})
+    assert JobApi(Tokens()).poll(oauth(token_server), "a", NOW).outcome is Outcome.SUCCEEDED
+
+
+def test_missing_rights_do_not_fetch_a_token_at_each_poll(token_server: FaultySource) -> None:
+    token_server.behave("submit", {"access_token": "t-1", "expires_in": 3600})
+    token_server.behave("a", Reply(403, b"no right"))
+    api = JobApi(Tokens())
+    for _ in range(5):
+        assert api.poll(oauth(token_server), "a", NOW).outcome is Outcome.UNAUTHORIZED
+    assert sum(request.method == "POST" for request in token_server.requests) == 2

@@ -6,6 +6,7 @@ that starts a job, its answer and the job's id; the request that cancels it. Eac
 """
 
 import json
+import re
 import tomllib
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +17,13 @@ from adapters.services import read_presets
 from domain.outcome import Outcome
 from domain.sources.answer import Answer
 from domain.sources.auth import ManagedIdentityAuth
-from domain.sources.expression import Expression
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
 from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
 from domain.sources.source import Source
+from domain.sources.submitted import read_submitted
 from tests.app.loading import ROOT
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -31,6 +32,7 @@ NAMES = {
     *("azure-data-factory", "azure-databricks", "azure-machine-learning", "azure-batch"),
     *("azure-container-apps-jobs", "azure-synapse", "github-actions", "ray-jobs", "airflow-2"),
     *("airflow-3", "prefect", "slurm", "kubernetes-jobs"),
+    *("airflow-2-dags", "airflow-3-dags", "github-actions-repositories"),
 }
 SAMPLES: dict[str, Any] = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -139,7 +141,17 @@ def test_no_status_of_a_preset_is_without_a_sample(name: str) -> None:
     listed = {(status, outcome) for outcome, statuses in outcomes.items() for status in statuses}
     shown = {(case["status"], case["outcome"]) for case in SAMPLES[name]["poll"]["answers"]}
     assert listed <= shown
-    assert {outcome for _, outcome in shown - listed} <= {"unrecognised"}
+    refused = {"notFound", "throttled", "unauthorized", "unreachable"}
+    for status, outcome in shown - listed:
+        assert outcome in (refused if status is None else {"unrecognised"})
+
+
+@each_preset
+def test_the_outcomes_name_the_page_that_they_follow(name: str) -> None:
+    table = PRESETS[name].partition("[source.outcomes]\n")[2].partition("\n[")[0]
+    pages = re.findall(r"^# (https://[^\s,]+)", table, re.MULTILINE)
+    assert table.startswith("# https://")
+    assert {*pages} <= {*preset_of(name).documentation}
 
 
 @each_sample
@@ -147,11 +159,8 @@ def test_starting_a_job(name: str) -> None:
     source, submit = source_of(name), SAMPLES[name]["submit"]
     request, named = source.submit_request(submit["job"])
     assert_sends(request, submit)
-    assert source.submit is not None
-    if isinstance(source.submit.job_id, Expression):
-        assert str(source.submit.job_id.search(submit["answer"])) == submit["job_id"]
-    else:
-        assert named == submit["job_id"]
+    answer = Answer(200, {}, json.dumps(submit["answer"]).encode())
+    assert read_submitted(source, answer, named) == submit["job_id"]
 
 
 @each_sample

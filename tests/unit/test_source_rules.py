@@ -57,10 +57,15 @@ def test_a_rule_that_holds_decides_whatever_the_http_status(rule: str, status: i
     assert found.ruling.rule == f"{rule} = body.is"
 
 
-@pytest.mark.parametrize(
-    ("rule", "status"), [("throttled", 429), ("not_found", 404), ("unauthorized", 401), ("ok", 200)]
-)
-def test_a_rule_takes_the_place_of_its_default(rule: str, status: int) -> None:
+@pytest.mark.parametrize(("rule", "status"), [("throttled", 429), ("unauthorized", 401)])
+def test_a_rule_that_ends_no_watch_adds_to_its_default(rule: str, status: int) -> None:
+    found = reading(source(f'status.{rule} = "body.is"'), status, {"state": "done"})
+    assert found.poll.outcome is OUTCOMES[rule]
+    assert found.ruling.rule == f"{rule}, by default for HTTP {status}"
+
+
+@pytest.mark.parametrize(("rule", "status"), [("not_found", 404), ("ok", 200)])
+def test_a_rule_that_may_end_one_takes_the_place_of_its_default(rule: str, status: int) -> None:
     found = poll(source(f'status.{rule} = "body.is"'), status, {"state": "done"})
     assert found.outcome is Outcome.UNREACHABLE
     assert str(status) in str(found.detail)
