@@ -27,7 +27,6 @@ from domain.sources.request import Request
 from domain.sources.source import Source
 from domain.sources.submitted import no_id, read_cancelled, read_submitted
 
-
 _FORBIDDEN_AGAIN = 600.0  # seconds between new tokens on account of a 403
 
 
