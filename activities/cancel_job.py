@@ -6,7 +6,7 @@ from adapters.event_log import log_event
 from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitors.monitor import Watch, row_of
+from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult
 
 bp = df.Blueprint()
@@ -36,5 +36,5 @@ def ask(watch: Watch) -> CancelResult:
         result = services.jobs.cancel(source, watch.job_id)
     except JobMonitorError as error:
         return CancelResult(accepted=False, detail=str(error))
-    log_event("cancelAsked", row_of(watch), accepted=result.accepted, detail=result.detail)
+    log_event("cancelAsked", watch, accepted=result.accepted, detail=result.detail)
     return result

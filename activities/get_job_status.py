@@ -9,6 +9,7 @@ from adapters.event_log import log_event
 from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError, StoreUnavailable
+from domain.monitors import transitions
 from domain.monitors.decide import decide
 from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
@@ -46,19 +47,19 @@ def poll_job(watch: Watch) -> Poll:
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     try:
-        beat = services.monitors.heartbeat(seen)
+        beat = services.monitors.change(watch.monitor_id, lambda row: transitions.polled(row, seen))
         current = beat.now if beat else services.monitors.get(watch.monitor_id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
         return poll
     if beat:
-        _tell(*beat)
+        _log_changes(*beat)
         return poll.model_copy(update={"stop": beat.now.stop})
     over = current is not None and (current.run > watch.run or current.state.final)
     return poll.model_copy(update={"superseded": over})
 
 
-def _tell(before: MonitorRow, row: MonitorRow) -> None:
+def _log_changes(before: MonitorRow, row: MonitorRow) -> None:
     """Log what changed with this poll."""
     if row.raw_status != before.raw_status:
         log_event("changed", row, before=before.raw_status, now=row.raw_status)

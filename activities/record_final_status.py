@@ -5,10 +5,12 @@ import logging
 import azure.durable_functions as df
 
 from adapters.event_log import log_end, log_event
+from adapters.monitor_table import MonitorTable
 from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitors.monitor import Watch, row_of
+from domain.monitors import transitions
+from domain.monitors.monitor import MonitorRow, Watch
 
 bp = df.Blueprint()
 
@@ -25,19 +27,32 @@ def record_final_status(watch: object) -> bool:
         Whether the store took it.
     """
     seen = Watch.model_validate(watch)
-    row = row_of(seen)
     try:
         services = get_services()
-        services.monitors.finish(row)
+        row = finish(services.monitors, seen)
     except JobMonitorError as error:
         log_event(
             "notStored",
-            row,
+            seen,
             level=logging.WARNING,
-            state=row.state,
+            state=seen.verdict and seen.verdict.state,
             store_attempts=seen.store_attempts + 1,
             detail=str(error),
         )
         return False
-    log_end(row, services.now())
+    if row:
+        log_end(row, services.now())
     return True
+
+
+def finish(monitors: MonitorTable, watch: Watch) -> MonitorRow | None:
+    """Write the verdict of a watch, or what an earlier attempt did not come to.
+
+    Returns:
+        The final row, if this call or one like it wrote it; None if the row is of a later run.
+    """
+    written = monitors.change(watch.monitor_id, lambda row: transitions.ended(row, watch))
+    row = written.now if written else monitors.get(watch.monitor_id)
+    if row and not written:
+        monitors.sync_indexes(row)
+    return row if row and row.run == watch.run else None

@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 import azure.durable_functions as df
@@ -18,32 +17,13 @@ import azure.durable_functions as df
 from adapters.monitor_table import MonitorTable
 from domain import names
 from domain.errors import StoreUnavailable
-from domain.monitors.monitor import MonitorRow, State, Verdict
+from domain.monitors.instance import Instance
+from domain.monitors.monitor import MonitorRow
+from domain.monitors.recovery import effective_row
 
 log = logging.getLogger(__name__)
 
 _PATIENCE, _LOOK_AGAIN = 5.0, 0.05  # seconds
-_ENDED = {"Completed", "Failed", "Terminated", "Canceled"}
-
-
-@dataclass(frozen=True)
-class Instance:
-    """An instance of the task hub.
-
-    Attributes:
-        runtime_status: As the management API spells it.
-        run: The run of the monitor that it watches; None if it is no monitor.
-        reason: Its output, if that is text: the reason given to a terminate.
-    """
-
-    runtime_status: str
-    run: int | None
-    reason: str | None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it does nothing more."""
-        return self.runtime_status in _ENDED
 
 
 async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
@@ -60,23 +40,10 @@ async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Insta
     )
 
 
-def effective_row(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorRow:
-    """The row as it is in truth: live, but with its instance terminated, it is `Terminated`.
-
-    An instance of an earlier run says nothing: the new one is about to start.
-    """
-    if row.state.final or instance is None or instance.run != row.run:
-        return row
-    if instance.runtime_status not in ("Terminated", "Canceled"):
-        return row
-    reason = instance.reason or "Terminated through the management API."
-    return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=now))
-
-
-async def current(
+async def current_row(
     client: df.DurableOrchestrationClient, row: MonitorRow, now: datetime
 ) -> MonitorRow:
-    """The row as it is in truth; asks the task hub only about a live one."""
+    """The row as its instance shows it; asks the task hub only about a live one."""
     return row if row.state.final else effective_row(row, await find(client, row.id), now)
 
 
@@ -88,15 +55,13 @@ async def hint(
     Raises:
         StoreUnavailable: The task hub did not take it.
     """
-    started = await ensure_watched(client, row, monitors)
+    await ensure_watched(client, row, monitors)
     try:
         await client.raise_event(row.id, names.HINT, {})
     except Exception as error:
         instance = await find(client, row.id)
         if instance and not instance.ended:
             raise StoreUnavailable("the task hub did not take the hint") from error
-    if started:  # its caller was cut off, maybe before the list knew of it
-        await asyncio.to_thread(monitors.sync_indexes, row)
 
 
 async def ensure_watched(
@@ -104,8 +69,11 @@ async def ensure_watched(
 ) -> bool:
     """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
 
+    An earlier caller may have been cut off before the indexes knew of the row. So they are
+    brought in line with every start.
+
     Returns:
-        Whether it was started.
+        Whether the orchestrator was started.
 
     Raises:
         StoreUnavailable: The task hub did not take the start. The row stays, and the next
@@ -127,7 +95,10 @@ async def ensure_watched(
             return False
         if effective_row(known, instance, row.started_at).state.final:
             return False
-    return await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+    started = await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+    if started:
+        await asyncio.to_thread(monitors.sync_indexes, row)
+    return started
 
 
 async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:

@@ -28,15 +28,38 @@ LIVE, LIST, WATCHDOG = "~live", "~list", "~watchdog"  # no monitor id begins wit
 _END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 
 
-def row_and_lines(row: MonitorRow, lines: list[LogLine], known: int = 0) -> list[Entity]:
-    """The row, then its new lines; `known` is how many it had before."""
+def row_entity(row: MonitorRow, read: Entity | None = None) -> dict[str, Any]:
+    """The entity of a row.
+
+    Args:
+        row: The row.
+        read: Its entity as it was read. The properties that this release does not know, or does
+            not change, are kept as they are: a later release may have written them.
+    """
+    before = _properties(read_row(read)) if read else {}
+    now = _properties(row)
+    changed = {name: value for name, value in now.items() if before.get(name) != value}
+    kept = {k: v for k, v in (read or {}).items() if k in now or k not in before}
+    keys = {"PartitionKey": row.id, "RowKey": ROW_KEY}
+    return {"logLines": 0, **kept, **changed, **keys}
+
+
+def line_entities(monitor_id: str, lines: list[LogLine], known: int) -> list[Entity]:
+    """The lines that follow the first `known` of a monitor's log."""
+    return [
+        {
+            "PartitionKey": monitor_id,
+            "RowKey": _log_key(number),
+            **line.model_dump(by_alias=True, exclude_none=True),
+        }
+        for number, line in enumerate(lines, known + 1)
+    ]
+
+
+def _properties(row: MonitorRow) -> dict[str, Any]:
+    """The row as properties that Table storage has types for."""
     values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
-    plain = {k: _plain(v) for k, v in values.items()} | {"logLines": known + len(lines)}
-    entities: list[Entity] = [{"PartitionKey": row.id, "RowKey": ROW_KEY, **plain}]
-    for number, line in enumerate(lines, known + 1):
-        values = line.model_dump(by_alias=True, exclude_none=True)
-        entities.append({"PartitionKey": row.id, "RowKey": _log_key(number), **values})
-    return entities
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def read_row(entity: Entity) -> MonitorRow:

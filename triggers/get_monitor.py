@@ -9,6 +9,7 @@ import azure.functions as func
 from adapters import hub
 from adapters.services import get_services
 from domain.errors import NoSuchMonitor
+from domain.monitors.recovery import effective_row
 from triggers.answers import answers_problems, json_answer
 
 bp = df.Blueprint()
@@ -28,7 +29,7 @@ async def get_monitor(
     if stored is None:
         raise NoSuchMonitor
     instance = await hub.find(client, stored.row.id)
-    row = hub.effective_row(stored.row, instance, services.now())
+    row = effective_row(stored.row, instance, services.now())
     return json_answer(
         HTTPStatus.OK,
         {

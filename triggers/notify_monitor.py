@@ -24,7 +24,7 @@ async def notify_monitor(
     """Answer 202 if the watch will poll soon, 200 if it has ended, each with the row."""
     services = await asyncio.to_thread(get_services)
     row = await require_monitor(req, services)
-    row = await hub.current(client, row, services.now())
+    row = await hub.current_row(client, row, services.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
     await hub.hint(client, row, services.monitors)

@@ -11,6 +11,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -20,6 +21,7 @@ from adapters import hub
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
 from domain.errors import Fault, StoreUnavailable
+from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import Start, parse_start
 from triggers.answers import answers_problems, check_status, problem
@@ -77,9 +79,7 @@ async def _watch(
         differences = [] if is_new else start.request.differences(row)
         if differences:
             return _different(row, differences)
-        started = await hub.ensure_watched(client, row, services.monitors)
-        if started and not is_new:  # its caller was cut off, maybe before the list knew of it
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
+        await hub.ensure_watched(client, row, services.monitors)
     return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
 
 
@@ -94,11 +94,12 @@ async def _claim(
             if await asyncio.to_thread(services.monitors.claim, new):
                 return new, True
             continue  # somebody else was first
-        known = await hub.current(client, known, services.now())
+        known = await hub.current_row(client, known, services.now())
         if not known.state.final or known.state.job_ended:
             return known, False
         again = new.model_copy(update={"run": known.run + 1})
-        if await asyncio.to_thread(services.monitors.claim_again, known, again):
+        begin = partial(transitions.claimed_again, ended=known, again=again)
+        if await asyncio.to_thread(services.monitors.change, again.id, begin):
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")
 

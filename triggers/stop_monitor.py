@@ -6,6 +6,7 @@ ended, which then is the verdict.
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -15,6 +16,7 @@ from adapters import hub
 from adapters.event_log import log_event
 from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
+from domain.monitors import transitions
 from domain.outcome import StopRequest
 from domain.sources.source import Source
 from triggers.answers import answers_problems, json_answer
@@ -36,10 +38,11 @@ async def stop_monitor(
     services = await asyncio.to_thread(get_services)
     row = await require_monitor(req, services)
     stop = _read(req, services.sources.by_name.get(row.source))
-    row = await hub.current(client, row, services.now())
+    row = await hub.current_row(client, row, services.now())
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await asyncio.to_thread(services.monitors.request_stop, row.id, row.run, stop):
+    ask = partial(transitions.stop_asked, run=row.run, stop=stop)
+    if await asyncio.to_thread(services.monitors.change, row.id, ask):
         log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
         await hub.hint(client, row, services.monitors)
     now = await asyncio.to_thread(services.monitors.get, row.id) or row

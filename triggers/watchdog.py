@@ -10,6 +10,7 @@ that it does may be done twice.
 
 import asyncio
 import logging
+from functools import partial
 from itertools import islice
 from time import monotonic
 
@@ -21,7 +22,8 @@ from adapters.event_log import log_end, log_event
 from adapters.monitor_table import Claim
 from adapters.services import Services, get_services
 from domain.errors import JobMonitorError
-from domain.monitors.recovery import START_GRACE, Recovery, decide_recovery
+from domain.monitors import transitions
+from domain.monitors.recovery import START_GRACE, Recovery, decide_recovery, effective_row
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -91,24 +93,24 @@ async def watch_over(
     if row is None:
         return Recovery.NOTHING
     status = instance.runtime_status if instance else None
-    todo = decide_recovery(row, status, instance.run if instance else None, now)
+    todo = decide_recovery(row, instance, now)
     match todo:
         case Recovery.SYNC_INDEXES:
             await asyncio.to_thread(services.monitors.sync_indexes, row)
         case Recovery.END:
-            ended = hub.effective_row(row, instance, now)
-            await asyncio.to_thread(services.monitors.finish, ended)
-            log_end(ended, now)
+            ended = effective_row(row, instance, now)
+            end = partial(transitions.terminated, end=ended)
+            if await asyncio.to_thread(services.monitors.change, row.id, end):
+                log_end(ended, now)
         case Recovery.RESUME:
-            # What was cut off may not have come as far as the list.
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
-            await asyncio.to_thread(services.monitors.note_resumed, row, now)
+            note = partial(transitions.resumed, run=row.run, at=now)
+            await asyncio.to_thread(services.monitors.change, row.id, note)
             await hub.remove_earlier(client, row)
             await hub.ensure_watched(client, row, services.monitors)
             log_event("resumed", row, found=status or "no instance")
         case Recovery.FLAG_STALE:
-            if not row.stale:
-                await asyncio.to_thread(services.monitors.flag_stale, row)
+            flag = partial(transitions.flagged_stale, run=row.run)
+            await asyncio.to_thread(services.monitors.change, row.id, flag)
             # Each time, so that the log shows which are stale now.
             log_event(
                 "stale",

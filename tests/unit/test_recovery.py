@@ -4,21 +4,22 @@ from datetime import timedelta
 
 import pytest
 
+from domain.monitors.instance import Instance
 from domain.monitors.monitor import State
 from domain.monitors.recovery import START_GRACE, Recovery, decide_recovery
 from tests.unit.rows import NOW, row
 
 MINUTE = timedelta(minutes=1)
+RUNNING = Instance("Running", 2, None)
 
 
 @pytest.mark.parametrize("state", [s for s in State if s.final])
 @pytest.mark.parametrize("status", [None, "Running", "Failed", "Terminated"])
 def test_a_row_that_ended_is_only_tidied(state: State, status: str | None) -> None:
     """I3."""
-    assert (
-        decide_recovery(row(state=state), status, 2, NOW + timedelta(days=9))
-        is Recovery.SYNC_INDEXES
-    )
+    instance = status and Instance(status, 2, None)
+    todo = decide_recovery(row(state=state), instance or None, NOW + timedelta(days=9))
+    assert todo is Recovery.SYNC_INDEXES
 
 
 @pytest.mark.parametrize(
@@ -42,13 +43,14 @@ def test_a_live_row_gets_what_its_instance_asks_for(
     status: str | None, run: int | None, todo: Recovery
 ) -> None:
     """I2."""
-    assert decide_recovery(row(), status, run, NOW + START_GRACE) is todo
+    instance = Instance(status, run, None) if status else None
+    assert decide_recovery(row(), instance, NOW + START_GRACE) is todo
 
 
 def test_a_start_that_is_under_way_is_left_alone() -> None:
     """I1."""
     just_before = NOW + START_GRACE - timedelta(microseconds=1)
-    assert decide_recovery(row(), None, None, just_before) is Recovery.NOTHING
+    assert decide_recovery(row(), None, just_before) is Recovery.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -64,4 +66,4 @@ def test_a_watch_that_is_silent_beyond_its_plan_is_called_stale(
 ) -> None:
     planned = NOW + timedelta(minutes=15)  # after failures, say
     beaten = row(next_poll_at=planned, stale=stale)
-    assert decide_recovery(beaten, "Running", 2, planned + silent) is todo
+    assert decide_recovery(beaten, RUNNING, planned + silent) is todo

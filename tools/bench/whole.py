@@ -18,6 +18,7 @@ from domain.monitors.start import StartRequest
 from domain.outcome import Outcome, Poll
 from domain.sources.file import load_sources
 from tests.api import Api, eventually, new_job_id
+from tests.changes import poll
 from tools.bench.figures import Figure, cpu_and_wall, spread
 
 _TIMES = 500
@@ -41,7 +42,7 @@ def _one_poll(stack: Stack, job_id: str) -> list[Figure]:
             Poll(outcome=Outcome.RUNNING),
             row.started_at,
         )
-        table.heartbeat(seen)
+        poll(table, seen)
 
     figures: list[Figure] = []
     floor = None

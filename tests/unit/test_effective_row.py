@@ -2,8 +2,9 @@
 
 import pytest
 
-from adapters.hub import Instance, effective_row
+from domain.monitors.instance import Instance
 from domain.monitors.monitor import State
+from domain.monitors.recovery import effective_row
 from tests.unit.rows import NOW, row
 
 
