@@ -23,7 +23,6 @@ from domain.sources.source import Source
 _ANSWER_SHOWN = 4_096  # characters
 _VALUE_SHOWN = 256
 _MASK = "***"
-_BLIND = {Outcome.UNREACHABLE, Outcome.UNAUTHORIZED, Outcome.THROTTLED, Outcome.UNRECOGNISED}
 
 
 def dry_run(jobs: JobApi, source: Source, job_id: str, now: Any) -> dict[str, Any]:
@@ -101,7 +100,8 @@ def main() -> int:
         return 1
     shown = dry_run(services.jobs, source, arguments.job_id, services.now())
     print(json.dumps(shown, indent=2))  # noqa: T201
-    return 1 if shown["poll"]["outcome"] in _BLIND else 0
+    outcome = Outcome(shown["poll"]["outcome"])
+    return 1 if outcome.unseen or outcome is Outcome.UNRECOGNISED else 0
 
 
 if __name__ == "__main__":

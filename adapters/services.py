@@ -7,13 +7,12 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-
 from adapters.clock import utc_now
+from adapters.identity import Identity, app_identity
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
 from adapters.settings import Settings, read_settings
-from adapters.tokens import Tokens, identity
+from adapters.tokens import Tokens
 from domain.errors import ConfigurationFault, Fault
 from domain.sources.file import Sources, load_sources
 
@@ -41,6 +40,7 @@ def get_services() -> Services:
     """
     keep_secrets_out_of_logs()
     settings = read_settings()
+    identity = app_identity(settings.values)
     try:
         text = settings.sources_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -49,16 +49,8 @@ def get_services() -> Services:
     return Services(
         settings=settings,
         sources=load_sources(text, settings.values, settings.sources_file.name, read_presets()),
-        # Functions, Container Apps and App Service tell with this setting where tokens are.
-        jobs=JobApi(
-            Tokens(
-                identity(
-                    in_azure="IDENTITY_ENDPOINT" in settings.values,
-                    default=settings.values.get("AZURE_CLIENT_ID"),
-                )
-            )
-        ),
-        monitors=_monitors(settings),
+        jobs=JobApi(Tokens(identity)),
+        monitors=_monitors(settings, identity),
         now=utc_now,
     )
 
@@ -74,16 +66,12 @@ def keep_secrets_out_of_logs() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _monitors(settings: Settings) -> MonitorTable:
+def _monitors(settings: Settings, identity: Identity) -> MonitorTable:
     if settings.table_connection:
         try:
             return MonitorTable.connect(connection=settings.table_connection)
         except ValueError as error:
             fault = Fault("JobStatusStorage", "is no connection string")
             raise ConfigurationFault([fault]) from error
-    credential = (
-        ManagedIdentityCredential(client_id=settings.client_id)
-        if settings.client_id
-        else DefaultAzureCredential()
-    )
+    credential = identity(settings.client_id)
     return MonitorTable.connect(endpoint=settings.table_service_uri, credential=credential)

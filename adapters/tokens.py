@@ -9,14 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
-from typing import Any
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from adapters.clock import utc_now
+from adapters.identity import Identity, app_identity
 from domain.outcome import Outcome
 from domain.sources.answer import clean
 from domain.sources.auth import BearerAuth, ManagedIdentityAuth
@@ -24,10 +23,7 @@ from domain.sources.source import Source
 
 _SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
 _REASON_SHOWN = 200
-# The default is to wait for five minutes, and to try again. A poll must not wait so long, and comes
-# again anyway.
-_PATIENCE: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 5, "retry_total": 0}
-_Identity = tuple[str, str | None]
+_Key = tuple[str, str | None]
 
 
 class NoToken(Exception):
@@ -42,38 +38,19 @@ class NoToken(Exception):
         self.outcome = outcome
 
 
-def identity(
-    *, in_azure: bool, default: str | None = None
-) -> Callable[[str | None], TokenCredential]:
-    """How a credential is made for a client id, None for the app's own identity.
-
-    In Azure that is the one with the client id `default`, or the system-assigned one. On a
-    developer's machine there is no managed identity: the default is whoever is signed in.
-    """
-
-    def credential(client_id: str | None) -> TokenCredential:
-        if in_azure:
-            return ManagedIdentityCredential(client_id=client_id or default, **_PATIENCE)
-        if client_id:
-            return ManagedIdentityCredential(client_id=client_id, **_PATIENCE)
-        return DefaultAzureCredential(**_PATIENCE)
-
-    return credential
-
-
 class Tokens:
     """The tokens of this process; safe to use from several threads."""
 
     def __init__(
         self,
-        credential: Callable[[str | None], TokenCredential] | None = None,
+        credential: Identity | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._make = credential or identity(in_azure=False)
+        self._make = credential or app_identity({})
         self._now = now
-        self._credentials: dict[_Identity, TokenCredential] = {}
-        self._tokens: dict[_Identity, AccessToken] = {}
-        self._locks: dict[_Identity, Lock] = defaultdict(Lock)
+        self._credentials: dict[_Key, TokenCredential] = {}
+        self._tokens: dict[_Key, AccessToken] = {}
+        self._locks: dict[_Key, Lock] = defaultdict(Lock)
 
     def with_credentials(self, source: Source, refused: Source | None = None) -> Source:
         """The source as it is to be asked: with a token if it takes one, else as it is.
@@ -99,7 +76,7 @@ class Tokens:
                 old = self._tokens[key] = self._new(source, key)
         return source.model_copy(update={"auth": _bearer(old)})
 
-    def _new(self, source: Source, key: _Identity) -> AccessToken:
+    def _new(self, source: Source, key: _Key) -> AccessToken:
         scope, client_id = key
         try:
             if key not in self._credentials:

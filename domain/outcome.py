@@ -23,6 +23,11 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"
     UNRECOGNISED = "unrecognised"
 
+    @property
+    def unseen(self) -> bool:
+        """Whether the poll could not see the job: it says nothing, not even that it is gone."""
+        return self in {Outcome.THROTTLED, Outcome.UNAUTHORIZED, Outcome.UNREACHABLE}
+
 
 class StopRequest(InternalModel):
     """Somebody's wish to end a watch.

@@ -29,7 +29,6 @@ _JOB_ENDS = {
     Outcome.FAILED: State.FAILED,
     Outcome.CANCELLED: State.CANCELLED,
 }
-_BLIND = {Outcome.THROTTLED, Outcome.UNAUTHORIZED, Outcome.UNREACHABLE}
 
 
 def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
@@ -39,7 +38,7 @@ def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
         for name in ("raw_status", "progress", "message")
         if (value := getattr(poll, name)) is not None
     }
-    failures = watch.failures + 1 if poll.outcome in _BLIND else 0
+    failures = watch.failures + 1 if poll.outcome.unseen else 0
     return watch.model_copy(
         update={
             **seen,

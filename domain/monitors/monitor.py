@@ -1,14 +1,13 @@
 """A monitor: its row in the store, and the watch that an orchestrator carries along."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import AwareDatetime
 
+from domain.limits import OnExpiry
 from domain.outcome import Outcome, StopRequest
 from domain.wire import InternalModel
-
-OnExpiry = Literal["leave", "cancel"]
 
 
 class State(StrEnum):

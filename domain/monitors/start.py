@@ -1,6 +1,7 @@
 """The request that starts a monitor: parsed, checked whole, and compared with a live one."""
 
 import unicodedata
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,15 +19,15 @@ from pydantic import (
 from pydantic_core import from_json
 
 from domain.errors import Fault, InvalidInput
-from domain.monitors.monitor import MonitorRow, OnExpiry, State
+from domain.faults import fault_text
+from domain.limits import MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
+from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from domain.sources.file import Sources
 from domain.sources.source import Source
 from domain.wire import WireModel
 
 JOB_ID_LENGTH = 1_024
-MAX_SECONDS = 366 * 86_400
-"""The longest watch."""
 
 
 def job_id_fault(job_id: str) -> str | None:
@@ -61,7 +62,7 @@ def _still_to_come(moment: datetime, info: ValidationInfo) -> datetime:
     now: datetime = info.context["now"] if info.context else moment
     if moment <= now:
         raise ValueError("must be in the future")
-    if moment > now + timedelta(seconds=MAX_SECONDS):
+    if moment > now + timedelta(seconds=MAX_WATCH_SECONDS):
         raise ValueError("must be within 366 days")
     return moment.astimezone(UTC)
 
@@ -86,8 +87,8 @@ class StartRequest(WireModel):
         Annotated[AwareDatetime, AfterValidator(_still_to_come)] | None,
         BeforeValidator(_parse_moment),
     ] = None
-    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] | None = None
-    poll_interval_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_WATCH_SECONDS)] | None = None
+    poll_interval_seconds: Annotated[int, Field(ge=1, le=MAX_POLL_INTERVAL_SECONDS)] | None = None
     on_expiry: OnExpiry | None = None
 
     def new_row(self, source: Source, job_id: str, now: datetime) -> MonitorRow:
@@ -135,20 +136,19 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     Raises:
         InvalidInput: Names every fault of the request.
     """
+    body = body.removeprefix(BOM_UTF8)  # some clients begin with one; strict parsers refuse it
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidInput([Fault("body", f"is not valid JSON: {error}")]) from None
     if not isinstance(document, dict):
         raise InvalidInput([Fault("body", "must be a JSON object")])
-    faults = []
+    faults: list[Fault] = []
     try:
         request = StartRequest.model_validate_json(body, strict=True, context={"now": now})
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            what = "is not known" if each["type"] == "extra_forbidden" else each["msg"]
-            what = what.removeprefix("Value error, ").replace("Input should", "must")
-            faults.append(Fault(str(each["loc"][0]), what))
+        details = error.errors(include_url=False, include_input=False)
+        faults = [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
     source = _source(document.get("source"), sources, faults)
     faults += _faults_of_the_whole(document, source)
     if faults or source is None:

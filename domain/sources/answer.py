@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
+from domain.limits import MAX_POLL_INTERVAL_SECONDS
 from domain.outcome import Outcome, Poll
 from domain.sources.expression import Expression
 from domain.sources.source import Source
@@ -25,7 +26,6 @@ SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _RAW_STATUS_LENGTH = 256
 _MESSAGE_LENGTH = 1024
-_LONGEST_RETRY = 86_400
 _LONGEST_NUMBER = 32  # characters; no progress needs more, and long ones are slow to read
 
 
@@ -153,10 +153,10 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait, of either form of the header; None for what is past or makes no sense."""
     value = next((headers[name] for name in headers if name.lower() == "retry-after"), "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-        return min(float(value), _LONGEST_RETRY)
+        return min(float(value), MAX_POLL_INTERVAL_SECONDS)
     try:
         date = parsedate_to_datetime(value)
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return min(seconds, _LONGEST_RETRY) if seconds >= 0 else None
+    return min(seconds, MAX_POLL_INTERVAL_SECONDS) if seconds >= 0 else None

@@ -3,11 +3,10 @@
 from pydantic import ValidationError
 
 from domain.errors import Fault
+from domain.faults import fault_text
 from domain.sources.tree import Path
 
 _WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "dict_type": "must be a table",
@@ -42,11 +41,10 @@ def faults_in(error: ValidationError) -> list[tuple[Path, str]]:
     """The path and text of each fault that a validation found; no text repeats a value."""
     faults: list[tuple[Path, str]] = []
     for each in error.errors(include_url=False, include_input=False):
-        kind, path, what = each["type"], each["loc"], each["msg"]
+        kind, path = each["type"], each["loc"]
         if path[:1] == ("auth",):  # pydantic adds the kind to the path
             path = ("auth", "kind") if kind.startswith("union_tag") else ("auth", *path[2:])
         if path[-1:] == ("[key]",):
             path = path[:-1]
-        what = what.removeprefix("Value error, ").replace("Input should", "must")
-        faults.append((path, _WORDS.get(kind, what)))
+        faults.append((path, fault_text(each, _WORDS)))
     return faults

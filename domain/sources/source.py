@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
 from pydantic import field_validator as check
 
+from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
 from domain.outcome import Outcome
 from domain.sources import redaction
 from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
@@ -20,8 +21,6 @@ from domain.sources.request import (
     SubmitEndpoint,
 )
 from domain.sources.template import JobValues
-
-_DAY = 86_400
 
 Statuses = tuple[str, ...]
 
@@ -69,9 +68,9 @@ class Source(Table):
     name: str
     description: str = ""
     allow_http: StrictBool = False
-    poll_interval_seconds: int = Field(default=60, ge=1, le=_DAY)
-    timeout_seconds: int = Field(default=_DAY, ge=1, le=366 * _DAY)
-    on_expiry: Literal["leave", "cancel"] = "leave"
+    poll_interval_seconds: int = Field(default=60, ge=1, le=MAX_POLL_INTERVAL_SECONDS)
+    timeout_seconds: int = Field(default=DAY, ge=1, le=MAX_WATCH_SECONDS)
+    on_expiry: OnExpiry = "leave"
     headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
     submit: SubmitEndpoint | None = None

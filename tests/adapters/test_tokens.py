@@ -17,8 +17,9 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
-from adapters import tokens as tokens_module
-from adapters.tokens import NoToken, Tokens, identity
+from adapters import identity as identity_module
+from adapters.identity import app_identity
+from adapters.tokens import NoToken, Tokens
 from domain.outcome import Outcome
 from domain.sources.file import load_sources
 from domain.sources.source import Source
@@ -208,9 +209,26 @@ def test_a_token_is_redacted_and_not_shown() -> None:
     ],
 )
 def test_which_identity(in_azure: bool, client_id: str | None, kind: type) -> None:
-    credential = identity(in_azure=in_azure)(client_id)
+    credential = app_identity({"IDENTITY_ENDPOINT": "x"} if in_azure else {})(client_id)
     assert type(credential) is kind
     credential.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("setting", "client_id", "asked_for"),
+    [({}, None, None), ({"AZURE_CLIENT_ID": "a"}, None, "a"), ({"AZURE_CLIENT_ID": "a"}, "c", "c")],
+)
+def test_which_user_assigned_identity(
+    host: FaultySource, setting: dict[str, str], client_id: str | None, asked_for: str | None
+) -> None:
+    """One rule for the sources and for the storage: see adapters/identity.py."""
+    host.behave("token", Reply(500))
+    with pytest.raises(NoToken):
+        Tokens(app_identity({"IDENTITY_ENDPOINT": "x", **setting})).with_credentials(
+            source(client_id=client_id)
+        )
+    target = unquote(host.requests[0].target)
+    assert (f"client_id={asked_for}" in target) if asked_for else ("client_id" not in target)
 
 
 @pytest.fixture
@@ -224,7 +242,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultySource]:
 
 
 def in_azure() -> Tokens:
-    return Tokens(identity(in_azure=True))
+    return Tokens(app_identity({"IDENTITY_ENDPOINT": "x"}))
 
 
 def test_the_identity_of_a_function_app(host: FaultySource) -> None:
@@ -245,7 +263,7 @@ def test_the_identity_of_a_function_app(host: FaultySource) -> None:
 def test_a_host_that_gives_no_token(
     host: FaultySource, monkeypatch: pytest.MonkeyPatch, step: str | Reply
 ) -> None:
-    monkeypatch.setitem(tokens_module._PATIENCE, "read_timeout", 0.2)
+    monkeypatch.setitem(identity_module.PATIENCE, "read_timeout", 0.2)
     host.behave("token", step)
     started = time.monotonic()
     with pytest.raises(NoToken, match="no token for") as caught:

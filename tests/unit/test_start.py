@@ -53,6 +53,19 @@ def test_what_is_no_json_is_told(body: bytes) -> None:
     assert "is not valid JSON" in faults(body)["body"]
 
 
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"])
+def test_a_byte_order_mark_is_no_fault(start: bytes) -> None:
+    """PowerShell 5 and editors on Windows put one before the JSON that they send."""
+    body = start + b'{"jobId": "a"}'
+    assert parse_start(body, load_sources(ONE, {}), NOW).request.job_id == "a"
+    assert "is not known" in faults(start + b'{"jobId": "a", "x": 1}')["x"]
+
+
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 2 + b"{}", b"\xff\xfe{\0}\0"])
+def test_other_marks_are_no_json(body: bytes) -> None:
+    assert "is not valid JSON" in faults(body)["body"]
+
+
 @pytest.mark.parametrize("body", [[], 1, "a", None, True])
 def test_what_is_no_object_is_told(body: object) -> None:
     assert faults(body) == {"body": "must be a JSON object"}
