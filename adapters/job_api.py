@@ -75,14 +75,14 @@ class JobApi:
         except NoAnswer as trouble:
             # The request may have arrived: who sends it again must know that.
             what = f"{source.name}: {trouble}; the job may have been started"
-            raise SourceRefused(what) from None
+            raise SourceRefused(what, may_run=True) from None
         if answer.http_status not in SUCCESS:
             raise SourceRefused(f"{source.name}: {_refusal(asked, answer)}")
         try:
             return named or _job_id(_id_in(asked, answer))
         except ValueError as error:
             what = f"{source.name} took the job (HTTP {answer.http_status}) but {error}"
-            raise SourceRefused(what) from None
+            raise SourceRefused(what, may_run=True) from None
 
     def cancel(self, source: Source, job_id: str) -> CancelResult:
         """Ask the source to cancel a job; ValueError if it has no cancel table or the id is bad."""

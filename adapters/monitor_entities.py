@@ -11,7 +11,7 @@ Two partitions help to find monitors without reading them all:
 - `~live`, by id and run: those that are watched; written before the run, removed after its end;
 - `~list`, newest first: what the list shows and filters by, and where the cleanup looks.
 
-`~watchdog` holds how far the watchdog came.
+`adapters.app_state` and `adapters.intents` keep their own partitions beside these.
 """
 
 import json
@@ -24,7 +24,7 @@ from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
 
 ROW_KEY = "monitor"
-LIVE, LIST, WATCHDOG = "~live", "~list", "~watchdog"  # no monitor id begins with a tilde
+LIVE, LIST = "~live", "~list"  # no monitor id begins with a tilde
 _END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 
 
@@ -66,8 +66,9 @@ def read_row(entity: Entity) -> MonitorRow:
     """The row; what a later release added to it is left out."""
     known = {field.alias for field in MonitorRow.model_fields.values()}
     values = {k: v for k, v in entity.items() if k in known}
-    if "stop" in values:
-        values["stop"] = json.loads(values["stop"])
+    for name in ("stop", "labels"):
+        if name in values:
+            values[name] = json.loads(values[name])
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
 
 
@@ -114,8 +115,16 @@ def list_entity(row: MonitorRow) -> Entity:
         "state": str(row.state),
         "source": row.source,
         "jobId": row.job_id,
+        "labels": json.dumps(row.labels),
     }
     return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
+
+
+def has_label(entry: Entity, label: str) -> bool:
+    """Whether an entry of the list has a label, as `name:value`."""
+    name, _, value = label.partition(":")
+    labels: dict[str, str] = json.loads(entry.get("labels", "{}"))
+    return labels.get(name) == value
 
 
 def list_key(row: MonitorRow) -> str:

@@ -30,6 +30,7 @@ from domain.monitors.transitions import Transition
 
 TABLE = "Monitors"
 _ATTEMPTS = 10
+_ENTRIES_READ = 5_000  # for a filter by label, in one request
 
 
 class Stored(NamedTuple):
@@ -37,6 +38,13 @@ class Stored(NamedTuple):
 
     row: MonitorRow
     log: list[LogLine]
+
+
+class Snapshot(NamedTuple):
+    """A row with its entity as it was read, so that a write can tell whether it changed since."""
+
+    row: MonitorRow
+    entity: Any
 
 
 class Written(NamedTuple):
@@ -107,42 +115,64 @@ class MonitorTable:
         self.sync_indexes(row)
         return True
 
-    def change(self, monitor_id: str, transition: Transition) -> Written | None:
+    def change(
+        self, monitor_id: str, transition: Transition, known: Snapshot | None = None
+    ) -> Written | None:
         """Replace a row by what the transition makes of it, with its log lines.
+
+        Args:
+            monitor_id: Whose row.
+            transition: Asked again with the new row, if somebody else wrote meanwhile.
+            known: The row as the caller read it, which saves reading it again.
 
         Returns:
             The row before and now; None if there is no row, or the transition changes nothing.
         """
         for _ in range(_ATTEMPTS):
-            read = self._table.find(monitor_id, entities.ROW_KEY)
-            if read is None:
+            found, known = known or self.snapshot(monitor_id), None
+            if found is None:
                 return None
-            before = entities.read_row(read)
+            before, read = found
             change = transition(before)
             if change is None:
                 return None
-            now, known = change.row, read["logLines"]
+            now, lines_before = change.row, read["logLines"]
             next_run, new_watch = now.run != before.run, now.started_at != before.started_at
             if next_run:  # before the row, as in `claim`
                 self._table.upsert(entities.live_entity(now))
             if new_watch:
                 self._table.delete(entities.LIST, entities.list_key(before))
             entity = entities.row_entity(now, None if new_watch else read)
-            entity |= {"logLines": known + len(change.lines)}
-            lines = entities.line_entities(monitor_id, change.lines, known)
+            entity |= {"logLines": lines_before + len(change.lines)}
+            lines = entities.line_entities(monitor_id, change.lines, lines_before)
             if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
-                if next_run or now.state.final:
+                first_poll = now.polls and not before.polls  # a slow start may be forgotten
+                if next_run or now.state.final or first_poll or now.labels != before.labels:
                     self.sync_indexes(now)
                 return Written(before, now)
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
     def sync_indexes(self, row: MonitorRow) -> None:
-        """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
-        if not row.state.final:
-            self._table.upsert(entities.live_entity(row))
-        self._table.upsert(entities.list_entity(row))
+        """Bring what helps to find a monitor in line with its row; doing it twice is fine.
+
+        The row may have been read a while ago. So the entry of a live run is made, but takes the
+        place of none: that one may tell of the end already. Should the run have ended since, the
+        watchdog finds it among the live ones once more.
+        """
+        entry = entities.list_entity(row)
         if row.state.final:
+            self._table.upsert(entry)
             self.drop_live(row.id, row.run)
+            return
+        self._table.upsert(entities.live_entity(row))
+        if self._table.insert(entry):
+            return
+        known = self._table.find(entities.LIST, entry["RowKey"])
+        if known and known["run"] < row.run:
+            self._table.upsert(entry)
+        elif known and known["run"] == row.run:
+            keys = ("PartitionKey", "RowKey", "labels")
+            self._table.upsert({name: entry[name] for name in keys})
 
     def delete(self, ended: Ended) -> bool:
         """Remove an ended monitor and its log, unless a new run began; `unlist` comes after it.
@@ -178,8 +208,13 @@ class MonitorTable:
 
     def get(self, monitor_id: str) -> MonitorRow | None:
         """The row of a monitor, or None."""
+        found = self.snapshot(monitor_id)
+        return found.row if found else None
+
+    def snapshot(self, monitor_id: str) -> Snapshot | None:
+        """The row of a monitor with its entity, or None."""
         found = self._table.find(monitor_id, entities.ROW_KEY)
-        return entities.read_row(found) if found else None
+        return Snapshot(entities.read_row(found), found) if found else None
 
     def read(self, monitor_id: str) -> Stored | None:
         """A monitor with its log, or None."""
@@ -203,24 +238,36 @@ class MonitorTable:
         """Forget that a run may be live."""
         self._table.delete(entities.LIVE, entities.live_key(monitor_id, run))
 
-    def remember_watchdog(self, after: str) -> None:
-        """Note the key that the watchdog came to; empty when it came to the end."""
-        keys = {"PartitionKey": entities.WATCHDOG, "RowKey": entities.WATCHDOG}
-        self._table.upsert({**keys, "after": after})
+    def check_list(self, after: str, size: int) -> str:
+        """Hold a slice of the list against the rows, and put right what differs.
 
-    def recall_watchdog(self) -> str:
-        """Where the watchdog is to go on."""
-        found = self._table.find(entities.WATCHDOG, entities.WATCHDOG)
-        return str(found["after"]) if found else ""
+        Args:
+            after: Where the slice before ended; empty for the beginning.
+            size: How many entries the slice has at the most.
+
+        Returns:
+            Where the slice ended; empty at the end of the list.
+        """
+        where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
+        found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
+        for entry in found:
+            row = self.get(entry["monitorId"])
+            if row is None or row.run != entry["run"]:
+                self._table.delete(entities.LIST, entry["RowKey"])
+            elif row.state != entry["state"]:
+                self.sync_indexes(row)
+        return found[-1]["RowKey"] if len(found) == size else ""
 
     def page(
-        self, size: int, after: str = "", **equal: str | None
+        self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
     ) -> tuple[list[MonitorRow], str | None]:
         """Monitors, newest first.
 
         Args:
             size: How many at the most.
             after: Where the page before ended: what it returned.
+            label: `name:value`; a filter that the store has no index for, so that the page may be
+                short.
             **equal: Filters by `state`, `source`, `jobId`; None is none.
 
         Returns:
@@ -230,10 +277,23 @@ class MonitorTable:
         filters = {name: value for name, value in equal.items() if value is not None}
         where += "".join(f" and {name} eq @{name}" for name in filters)
         values = {"list": entities.LIST, "after": after, **filters}
-        found = list(islice(self._table.query(where, values, top=size + 1), size + 1))
-        rows = [self._listed(entity, filters) for entity in found[:size]]
-        more = found[size - 1]["RowKey"] if len(found) > size else None
-        return [row for row in rows if row], more
+        entries = self._table.query(where, values, top=None if label else size + 1)
+        found: list[Entity] = []
+        last = ""
+        for entry in islice(entries, _ENTRIES_READ if label else size + 1):
+            if len(found) == size:
+                break
+            if label is None or entities.has_label(entry, label):
+                found.append(entry)
+            last = entry["RowKey"]
+        else:
+            at_end = next(entries, None) is None
+            return self._rows(found, filters), None if at_end else last
+        return self._rows(found, filters), last
+
+    def _rows(self, entries: list[Entity], filters: Mapping[str, str]) -> list[MonitorRow]:
+        rows = [self._listed(entry, filters) for entry in entries]
+        return [row for row in rows if row]
 
     def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
         """The monitor of a list entry as it is now; None if the entry is behind the times."""

@@ -93,6 +93,10 @@ class Table:
             except ResourceNotFoundError:  # the table is not there yet
                 return
 
+    def insert(self, entity: Entity) -> bool:
+        """Write an entity that is not there yet; whether it was not."""
+        return self.commit([("create", entity)])
+
     def upsert(self, entity: Entity) -> None:
         """Write an entity; properties of an older one that it does not name stay."""
         with _errors():

@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.limits import OnExpiry
-from domain.outcome import Outcome, StopRequest
+from domain.outcome import Outcome, Settings, StopRequest
+from domain.text import Text
 from domain.wire import InternalModel
 
 
@@ -44,12 +45,12 @@ class Verdict(InternalModel):
     """
 
     state: State
-    reason: str
+    reason: Text
     ended_at: AwareDatetime
 
 
-class WatchSettings(InternalModel):
-    """The job that is watched, and how; a poll changes none of it.
+class MonitorFields(InternalModel):
+    """The fields that a `Watch` and a `MonitorRow` share. A new one is declared here, once.
 
     Attributes:
         source: The name of the configured job system.
@@ -60,27 +61,18 @@ class WatchSettings(InternalModel):
         timeout_seconds: The caller's wish, if that was not an `expire_time`.
         poll_interval_seconds: Time between polls while all is well.
         on_expiry: `cancel` to have the source cancel the job when the watch expires.
-    """
-
-    source: str
-    job_id: str
-    run: int
-    started_at: AwareDatetime
-    expire_time: AwareDatetime
-    timeout_seconds: int | None = None
-    poll_interval_seconds: int
-    on_expiry: OnExpiry = "leave"
-
-
-class MonitorFields(WatchSettings):
-    """The fields that a `Watch` and a `MonitorRow` share. A new one is declared here, once.
-
-    Attributes:
         last_poll_at: When the last poll was made.
         next_poll_at: When the next poll is made, if no hint comes first.
         polls: How many polls were made.
         failures: How many polls in a row could not see the job.
-        not_found: How many polls in a row the source answered that it knows no such job.
+        not_found: How many polls in a row the source answered that it knows no such job. One that
+            a hint brought forward does not count.
+        not_found_since: When the first of them was made.
+        not_found_at: When the last of them was made.
+        end_seen: An end of the job that must last before it counts.
+        end_seen_at: Since when it lasts.
+        gone_while_blind: Whether the source forgot the job while the watch could not see it.
+        moved_at: When status, progress or message last changed.
         raw_status: The source's own word for the job's status, when last seen.
         progress: 0 to 100, when last seen.
         message: The source's text about the job, when last seen.
@@ -92,22 +84,35 @@ class MonitorFields(WatchSettings):
             it was not.
     """
 
+    source: str
+    job_id: str
+    run: int
+    started_at: AwareDatetime
+    expire_time: AwareDatetime
+    timeout_seconds: int | None = None
+    poll_interval_seconds: int
+    on_expiry: OnExpiry = "leave"
     last_poll_at: AwareDatetime | None = None
     next_poll_at: AwareDatetime | None = None
     polls: int = 0
     failures: int = 0
     not_found: int = 0
-    raw_status: str | None = None
+    not_found_since: AwareDatetime | None = None
+    not_found_at: AwareDatetime | None = None
+    end_seen: Outcome | None = None
+    end_seen_at: AwareDatetime | None = None
+    gone_while_blind: bool = False
+    moved_at: AwareDatetime | None = None
+    raw_status: Text | None = None
     progress: float | None = None
-    message: str | None = None
+    message: Text | None = None
     outcome: Outcome | None = None
-    detail: str | None = None
+    detail: Text | None = None
     blind: bool = False
-    cancel_result: str | None = None
+    cancel_result: Text | None = None
 
 
 _SHARED = set(MonitorFields.model_fields)
-_OBSERVED = _SHARED - set(WatchSettings.model_fields)
 
 
 class Watch(MonitorFields):
@@ -163,6 +168,14 @@ class MonitorRow(MonitorFields):
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
+        result: The result of the job, as JSON text of 16 KiB at most.
+        result_cut: Whether the result was longer.
+        labels: Names and values that the start gave.
+        paused: Whether somebody holds the polls of this watch.
+        overdue: Whether the job runs longer than `warn_after_seconds`.
+        stalled: Whether nothing of the job moved for `stall_after_seconds`.
+        warn_after_seconds: When a job that still runs is overdue, if the start said so.
+        stall_after_seconds: When a job of which nothing moves is stalled, if the start said so.
     """
 
     id: str
@@ -172,6 +185,14 @@ class MonitorRow(MonitorFields):
     stop: StopRequest | None = None
     reason: str | None = None
     ended_at: AwareDatetime | None = None
+    result: str | None = None
+    result_cut: bool = False
+    labels: dict[str, str] = Field(default={})
+    paused: bool = False
+    overdue: bool = False
+    stalled: bool = False
+    warn_after_seconds: int | None = None
+    stall_after_seconds: int | None = None
 
     def first_watch(self) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run."""
@@ -182,11 +203,18 @@ class MonitorRow(MonitorFields):
             next_poll_at=self.last_poll_at or self.started_at,
         )
 
-    def polled(self, watch: Watch) -> "MonitorRow":
-        """This row with all that a poll of its watch changed."""
-        seen = {name: getattr(watch, name) for name in _OBSERVED}
-        return self.model_copy(update={**seen, "stale": False, "resumed": False})
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the watch ended, once it has."""
+        if not self.state.final or self.ended_at is None:
+            return None
+        return Verdict(state=self.state, reason=self.reason or "", ended_at=self.ended_at)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that may change while the watch lives."""
+        return Settings.model_validate(self.model_dump(include=set(Settings.model_fields)))
 
     def ended(self, verdict: Verdict) -> "MonitorRow":
         """This row with its end."""
-        return self.model_copy(update={**dict(verdict), "stop": None})
+        return self.model_copy(update={**dict(verdict), "stop": None, "next_poll_at": None})

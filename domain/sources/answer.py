@@ -21,6 +21,7 @@ from domain.limits import MAX_POLL_INTERVAL_SECONDS
 from domain.outcome import Outcome, Poll
 from domain.sources.expression import Expression
 from domain.sources.source import Source
+from domain.text import carriable
 
 SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
@@ -85,6 +86,7 @@ def clean(source: Source, text: str, length: int) -> str:
     characters = (" " if each.isspace() else each for each in start)
     # Half a surrogate pair (Cs) is legal in JSON and can't be stored.
     shown = "".join(each for each in characters if unicodedata.category(each) not in {"Cc", "Cs"})
+    shown = carriable(shown)
     return shown.strip()[:length]
 
 

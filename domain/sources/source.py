@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
 from pydantic import field_validator as check
 
 from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
-from domain.outcome import Outcome
+from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
 from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
 from domain.sources.expression import Expression
@@ -63,7 +63,20 @@ class HttpLimits(Table):
 
 
 class Source(Table):
-    """One configured job system; times are in seconds."""
+    """One configured job system; times are in seconds.
+
+    Attributes:
+        max_wait_seconds: The longest wait that the source may ask for with Retry-After.
+        remembers_seconds: How long the system knows a job that ended. Polls come at least twice in
+            that time.
+        lost_after_seconds: How long "not found" must last until a watch is lost; three times as
+            long for a job that was seen before.
+        settle_seconds: For raw statuses of ends that the system may take back: how long each must
+            last.
+        warn_after_seconds: When a job that still runs is overdue.
+        stall_after_seconds: When a job of which neither status nor progress nor message moves is
+            stalled.
+    """
 
     name: str
     description: str = ""
@@ -71,6 +84,12 @@ class Source(Table):
     poll_interval_seconds: int = Field(default=60, ge=1, le=MAX_POLL_INTERVAL_SECONDS)
     timeout_seconds: int = Field(default=DAY, ge=1, le=MAX_WATCH_SECONDS)
     on_expiry: OnExpiry = "leave"
+    max_wait_seconds: int = Field(default=900, ge=1, le=DAY)
+    remembers_seconds: int | None = Field(default=None, ge=2)
+    lost_after_seconds: int = Field(default=300, ge=0, le=MAX_WATCH_SECONDS)
+    settle_seconds: dict[str, Annotated[int, Field(ge=0, le=DAY)]] = Field(default={})
+    warn_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
+    stall_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
     headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
     submit: SubmitEndpoint | None = None
@@ -84,6 +103,26 @@ class Source(Table):
     def model_post_init(self, context: Any) -> None:
         """Keep what only the reader of the file knows."""
         self._settings = tuple((context or {}).get("settings", ()))
+
+    def rules(self, raw_status: str | None) -> Rules:
+        """The rules by which a poll that saw this status is read."""
+        return Rules(
+            lost_after_seconds=self.lost_after_seconds,
+            longest_wait_seconds=self.remembers_seconds and self.remembers_seconds / 2,
+            settle_seconds=self.settle_seconds.get(raw_status or "", 0),
+            warn_after_seconds=self.warn_after_seconds,
+            stall_after_seconds=self.stall_after_seconds,
+        )
+
+    def granted(self, poll: Poll) -> Poll:
+        """The poll with this source's rules, and with no longer a wait than they grant."""
+        update: dict[str, object] = {"rules": self.rules(poll.raw_status)}
+        asked = poll.retry_after_seconds
+        if asked is not None and asked > self.max_wait_seconds:
+            wish = f"the source asks for a wait of {asked:.0f} s, and gets {self.max_wait_seconds}"
+            update["retry_after_seconds"] = self.max_wait_seconds
+            update["detail"] = f"{poll.detail}; {wish}" if poll.detail else wish
+        return poll.model_copy(update=update)
 
     def status_request(self, job_id: str) -> Request:
         """The request that asks for a job; raises ValueError for "", "." and ".."."""

@@ -5,23 +5,30 @@ from datetime import timedelta
 import pytest
 
 from domain.monitors import transitions
-from domain.monitors.decide import observe
 from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
 from domain.monitors.transitions import Change, Transition
-from domain.outcome import Outcome, Poll, StopRequest
+from domain.outcome import Outcome, Poll, Rules, StopRequest
 from tests.unit.rows import NOW, row
 
 LATER = NOW + timedelta(minutes=1)
 STOP = StopRequest(reason="not needed", cancel_job=True)
 
 
-def polled(watch: Watch, status: str) -> Watch:
-    return observe(watch, Poll(outcome=Outcome.RUNNING, raw_status=status), LATER)
+RULES = Rules()
 
 
-def finished(watch: Watch, state: State = State.SUCCEEDED) -> Watch:
-    verdict = Verdict(state=state, reason="because", ended_at=LATER)
-    return watch.model_copy(update={"verdict": verdict})
+def polled(now: MonitorRow, status: str, outcome: Outcome = Outcome.RUNNING) -> Change | None:
+    poll = Poll(outcome=outcome, raw_status=status, rules=RULES)
+    return transitions.polled(now, now.run, poll, LATER)
+
+
+def finished(row: MonitorRow, state: State = State.SUCCEEDED) -> Watch:
+    verdict = Verdict(state=state, reason="claimed", ended_at=LATER)
+    return row.first_watch().model_copy(update={"verdict": verdict})
+
+
+def ended(now: MonitorRow, watch: Watch) -> Change | None:
+    return transitions.ended(now, watch, RULES, None, LATER)
 
 
 def changed(change: Change | None) -> MonitorRow:
@@ -39,44 +46,80 @@ def test_a_claim_starts_the_log() -> None:
 
 
 def test_a_poll_changes_what_was_seen_and_nothing_else() -> None:
-    before = row(stop=STOP, stale=True, resumed=True, timeout_seconds=7)
-    change = transitions.polled(before, polled(before.first_watch(), "busy"))
+    before = row(stop=STOP, stale=True, resumed=True, timeout_seconds=7, labels={"team": "hr"})
+    change = polled(before, "busy")
     now = changed(change)
     assert (now.raw_status, now.polls, now.last_poll_at) == ("busy", 1, LATER)
     assert (now.stale, now.resumed) == (False, False)
-    assert (now.stop, now.timeout_seconds) == (STOP, 7)
+    assert (now.stop, now.timeout_seconds, now.labels) == (STOP, 7, {"team": "hr"})
     assert events(change) == ["status"]
 
 
-def test_the_settings_are_those_of_the_row() -> None:
-    """A poll that was asked for before a change of the settings does not take it back."""
-    old = row().first_watch()
-    now = row(poll_interval_seconds=5, on_expiry="cancel")
-    beaten = changed(transitions.polled(now, polled(old, "busy")))
-    assert (beaten.poll_interval_seconds, beaten.on_expiry) == (5, "cancel")
-
-
 def test_the_same_status_twice_is_one_line() -> None:
-    first = changed(transitions.polled(row(), polled(row().first_watch(), "busy")))
-    again = transitions.polled(first, polled(first.first_watch(), "busy"))
-    assert events(again) == []
+    assert events(polled(changed(polled(row(), "busy")), "busy")) == []
 
 
-def test_an_end_brings_what_its_last_poll_saw() -> None:
-    """I2: the store may not have taken that poll."""
-    watch = finished(polled(row().first_watch(), "done"))
-    change = transitions.ended(row(stop=STOP), watch)
-    end = changed(change)
-    assert (end.state, end.reason, end.ended_at) == (State.SUCCEEDED, "because", LATER)
-    assert (end.raw_status, end.polls, end.stop) == ("done", 1, None)
-    assert events(change) == ["status", "ended"]
+def test_an_end_is_what_the_row_bears_out() -> None:
+    """The verdict of a watch is a claim."""
+    now = changed(polled(row(), "done", Outcome.SUCCEEDED))
+    end = changed(ended(now, finished(now, State.FAILED)))
+    assert (end.state, end.reason) == (State.SUCCEEDED, "The source reports done.")
 
 
-def test_an_end_that_knows_less_than_the_row_keeps_what_the_row_knows() -> None:
-    now = changed(transitions.polled(row(), polled(row().first_watch(), "busy")))
-    change = transitions.ended(now, finished(row().first_watch(), State.STOPPED))
-    assert changed(change).raw_status == "busy"
-    assert events(change) == ["ended"]
+@pytest.mark.parametrize("state", [state for state in State if state.final])
+def test_a_claim_that_the_row_does_not_bear_out_ends_nothing(state: State) -> None:
+    now = changed(polled(row(), "busy"))
+    assert ended(now, finished(now, state)) is None
+
+
+def test_an_end_with_a_cancel_waits_for_the_word_of_the_source() -> None:
+    """I5: and a cancel that was asked for after the verdict is not lost."""
+    now = row(stop=STOP)
+    watch = finished(now, State.STOPPED)
+    assert ended(now, watch) is None
+    end = changed(ended(now, watch.model_copy(update={"cancel_result": "accepted"})))
+    assert (end.state, end.cancel_result, end.stop) == (State.STOPPED, "accepted", None)
+
+
+def test_a_later_stop_joins_an_earlier_one() -> None:
+    asked = changed(transitions.stop_asked(row(), STOP))
+    again = changed(transitions.stop_asked(asked, StopRequest(reason="at once")))
+    assert again.stop == StopRequest(reason="at once", cancel_job=True)
+
+
+def test_a_result_is_kept_up_to_its_limit() -> None:
+    def of(text: str) -> MonitorRow:
+        poll = Poll(outcome=Outcome.SUCCEEDED, raw_status="done", result=text)
+        return changed(transitions.polled(row(), 2, poll, LATER))
+
+    short, long = of('{"rows": 7}'), of("ü" * 10_000)
+    assert (short.result, short.result_cut) == ('{"rows": 7}', False)
+    assert (long.result, long.result_cut) == ("ü" * 8_192, True)
+
+
+def test_a_change_is_a_line_of_the_log() -> None:
+    change = transitions.changed(row(), {"poll_interval_seconds": 5}, LATER)
+    assert changed(change).poll_interval_seconds == 5
+    assert change is not None
+    [line] = change.lines
+    assert (line.event, line.from_, line.to) == (
+        "changed",
+        '{"pollIntervalSeconds": 60}',
+        '{"pollIntervalSeconds": 5}',
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "flags"), [(9, (False, False)), (10, (False, True)), (20, (True, True))]
+)
+def test_a_job_that_hangs_is_told(minutes: int, flags: tuple[bool, bool]) -> None:
+    before = changed(polled(row(warn_after_seconds=1_200), "busy"))
+    poll = Poll(outcome=Outcome.RUNNING, raw_status="busy", rules=Rules(stall_after_seconds=540))
+    change = transitions.polled(before, 2, poll, NOW + timedelta(minutes=minutes))
+    now = changed(change)
+    assert (now.overdue, now.stalled) == flags
+    names = ("overdue", "stalled")
+    assert events(change) == [name for name, on in zip(names, flags, strict=True) if on]
 
 
 def test_a_restart_goes_on_as_the_next_run_with_what_the_row_holds() -> None:
@@ -95,18 +138,30 @@ def test_the_next_run_logs_an_end_that_only_the_task_hub_told_of() -> None:
     assert events(transitions.claimed_again(end, end, again)) == ["started"]
 
 
-LIVE = row()
+LIVE = row(outcome=Outcome.SUCCEEDED, raw_status="done")
 ANY: dict[str, Transition] = {
-    "polled": lambda now: transitions.polled(now, polled(LIVE.first_watch(), "busy")),
-    "stop asked": lambda now: transitions.stop_asked(now, LIVE.run, STOP),
+    "polled": lambda now: transitions.polled(
+        now, LIVE.run, Poll(outcome=Outcome.RUNNING, raw_status="busy"), LATER
+    ),
     "flagged stale": lambda now: transitions.flagged_stale(now, LIVE.run),
     "restarted": lambda now: transitions.restarted(now, LIVE.run, LATER),
     "resumed": lambda now: transitions.resumed(now, LIVE.run, LATER),
-    "ended": lambda now: transitions.ended(now, finished(LIVE.first_watch())),
+    "ended": lambda now: ended(now, finished(LIVE)),
     "terminated": lambda now: transitions.terminated(
         now, LIVE.ended(Verdict(state=State.TERMINATED, reason="x", ended_at=LATER))
     ),
 }
+OF_ANY_RUN: dict[str, Transition] = {
+    "stop asked": lambda now: transitions.stop_asked(now, STOP),
+    "changed": lambda now: transitions.changed(now, {"poll_interval_seconds": 5}, LATER),
+}
+
+
+@pytest.mark.parametrize("event", OF_ANY_RUN)
+def test_a_wish_is_for_whichever_run_is_live(event: str) -> None:
+    """202 means that the wish is in the row of the live run, also beside a restart."""
+    assert OF_ANY_RUN[event](row(run=7)) is not None
+    assert OF_ANY_RUN[event](row(state=State.LOST)) is None
 
 
 @pytest.mark.parametrize("event", ANY)
@@ -130,7 +185,7 @@ def test_no_event_of_a_run_changes_another(event: str) -> None:
 @pytest.mark.parametrize(
     ("event", "now"),
     [
-        ("polled", row(polls=5)),
+        ("polled", row(last_poll_at=LATER + timedelta(seconds=1))),
         ("flagged stale", row(stale=True)),
         ("resumed", row(resumed=True)),
     ],

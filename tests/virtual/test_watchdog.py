@@ -222,7 +222,7 @@ def test_a_watch_that_ends_while_the_watchdog_looks_is_not_resumed(
     services = replace(get_services(), now=lambda: row.started_at + timedelta(hours=1))
     client = df.DurableOrchestrationClient(lab.host._app.client_binding)
     (said_live,) = [each for each in lab.table.live() if each[0] == row.id]
-    assert lab.host._run(watch_over(client, services, *said_live)) is Recovery.SYNC_INDEXES
+    assert lab.host._run(watch_over(client, services, None, *said_live)) is Recovery.SYNC_INDEXES
     assert events(lab, row.id) == ["started", "ended"]
 
 

@@ -17,10 +17,8 @@ from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import BATCH, Entity, Operation, Table
 from devhost.events import stamp
 from devhost.store import Store
-from domain.monitors.decide import observe
 from domain.monitors.monitor import MonitorRow, State, Verdict
 from domain.monitors.monitor_id import monitor_id
-from domain.outcome import Outcome, Poll
 from tests.changes import poll, terminate
 
 LIFE = timedelta(minutes=10)
@@ -77,8 +75,7 @@ def write_ended(connection: str, rows: Iterable[MonitorRow]) -> None:
     for row in rows:
         claimed = row.model_copy(update={"state": State.MONITORING, "ended_at": None})
         monitors.claim(claimed)
-        seen = Poll(outcome=Outcome.RUNNING, raw_status="processing")
-        poll(monitors, observe(claimed.first_watch(), seen, row.started_at))
+        poll(monitors, claimed, "processing")
         terminate(monitors, row.model_copy(update={"polls": 2, "raw_status": "completed"}))
     Table.connect(TABLE, connection=connection).ping()
     transactions = list(_transactions(memory))
