@@ -6,6 +6,7 @@ import azure.functions as func
 from activities import cancel_job, do_cleanup, get_job_status, record_final_status
 from orchestrators import job_monitoring, periodic_cleanup
 from triggers import (
+    change_monitor,
     get_monitor,
     health,
     list_monitors,
@@ -25,6 +26,7 @@ for part in (
     get_monitor,
     list_monitors,
     notify_monitor,
+    change_monitor,
     stop_monitor,
     restart_monitor,
     sources,

@@ -1,12 +1,15 @@
-"""`CancelJob`: have the source cancel the job. Only ever called because somebody asked for it."""
+"""`CancelJob`: let the source cancel the job. Only ever done because the row asks for it (I5)."""
 
 import azure.durable_functions as df
 
+from activities.get_job_status import poll_job
+from activities.record_final_status import rules_of
 from adapters.event_log import log_event
-from adapters.services import get_services
+from adapters.services import Services, get_services
 from domain import names
 from domain.errors import JobMonitorError
-from domain.monitors.monitor import Watch, row_of
+from domain.monitors import transitions
+from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import CancelResult
 
 bp = df.Blueprint()
@@ -18,23 +21,43 @@ def cancel_job(watch: object) -> dict[str, object]:
     """Ask once; HTTP trouble is a result. Asking twice does no harm.
 
     Args:
-        watch: A `Watch` as JSON.
+        watch: A `Watch` as JSON. Its wish to cancel the job is a claim, which the row bears out.
 
     Returns:
-        A `CancelResult` as JSON.
+        A `CancelResult` as JSON. After a refusal `poll` is one more look at the job.
     """
-    return ask(Watch.model_validate(watch)).to_wire()
+    return cancel_for(Watch.model_validate(watch)).to_wire()
 
 
-def ask(watch: Watch) -> CancelResult:
-    """Send the source's cancel request for the job of a watch."""
+def cancel_for(watch: Watch) -> CancelResult:
+    """Send the source's cancel request if the row of the watch asks for it."""
     try:
         services = get_services()
-        source = services.sources.get(watch.source)
-        if source.cancel is None:
-            return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
-        result = services.jobs.cancel(source, watch.job_id)
+        row = services.monitors.get(watch.monitor_id)
+        if row is None or row.run != watch.run or row.state.final:
+            return CancelResult(accepted=False, void=True)
+        ending = transitions.ending_of(row, rules_of(services, row))
+        if ending is None or not ending.cancel_job:
+            asked_at = services.now()
+            poll = poll_job(watch)
+            row = services.monitors.get(watch.monitor_id) or row
+            ending = transitions.ending_of(row, rules_of(services, row), asked_at)
+            if poll.superseded or ending is None or not ending.cancel_job:
+                return CancelResult(accepted=False, void=True)
+        result = ask_source(services, row)
+        if result.accepted:
+            return result
+        # The source may refuse because the job has ended meanwhile.
+        return result.model_copy(update={"poll": poll_job(watch)})
     except JobMonitorError as error:
         return CancelResult(accepted=False, detail=str(error))
-    log_event("cancelAsked", row_of(watch), accepted=result.accepted, detail=result.detail)
+
+
+def ask_source(services: Services, row: MonitorRow) -> CancelResult:
+    """Send the source's cancel request for the job of a row."""
+    source = services.sources.get(row.source)
+    if source.cancel is None:
+        return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
+    result = services.jobs.cancel(source, row.job_id)
+    log_event("cancelAsked", row, accepted=result.accepted, detail=result.detail)
     return result

@@ -1,15 +1,17 @@
 """`GetJobStatus`: one look at the job; HTTP trouble is an outcome, never an exception."""
 
 import logging
+from datetime import datetime
 from typing import Any
 
 import azure.durable_functions as df
 
 from adapters.event_log import log_event
-from adapters.services import get_services
+from adapters.monitor_table import Snapshot
+from adapters.services import Services, get_services
 from domain import names
 from domain.errors import JobMonitorError, StoreUnavailable
-from domain.monitors.decide import decide
+from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
 
@@ -26,39 +28,69 @@ def get_job_status(watch: object) -> dict[str, Any]:
         watch: A `Watch` as JSON.
 
     Returns:
-        A `Poll` as JSON. `stop` is the wish to end the watch that the row held. If the store did
-        not take the heartbeat, the next poll or the end writes what this one could not.
+        A `Poll` as JSON. `stop` and `settings` are those of the row. If the store did not take the
+        heartbeat, the next poll or the end writes what this one could not.
     """
     return poll_job(Watch.model_validate(watch)).to_wire()
 
 
 def poll_job(watch: Watch) -> Poll:
-    """Ask the source, then write what was seen to the store."""
+    """Read the row, ask the source, then write what was seen to the row.
+
+    The row says which job is asked about, and whether there is anything to ask: an input may be
+    old, or crafted by somebody who holds the key of the task hub. If the store does not answer, the
+    job is looked at all the same. Nothing comes of it but a look.
+    """
     try:
         services = get_services()
+        try:
+            known = services.monitors.snapshot(watch.monitor_id)
+        except StoreUnavailable as error:
+            log.warning("%s: row not read: %s", watch.monitor_id, error)
+            return _look(services, watch, services.now())
+        if known is None or known.row.run != watch.run or known.row.state.final:
+            return Poll(outcome=watch.outcome or Outcome.RUNNING, looked=False, superseded=True)
         now = services.now()
-        poll = services.jobs.poll(services.sources.get(watch.source), watch.job_id, now)
-        # The orchestrator decides alike, but for hints; the row tells when to expect a poll.
-        seen = decide(watch, poll, now).model_copy(update={"verdict": None})
+        poll = _look(services, known.row, now)
     except JobMonitorError as error:
         # The source was removed from the configuration, or the configuration is broken.
         # Neither says anything about the job: the watch goes on until it expires.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
+    return _heartbeat(services, known, poll, now)
+
+
+def _look(services: Services, about: Watch | MonitorRow, now: datetime) -> Poll:
+    """Ask the source about a job, unless the polls of the watch or of the source are held."""
+    source = services.sources.get(about.source)
+    paused = isinstance(about, MonitorRow) and (
+        about.paused or about.source in services.app_state.paused_sources(now)
+    )
+    if paused:
+        held = Poll(outcome=about.outcome or Outcome.RUNNING, looked=False)
+        return held.model_copy(update={"rules": source.rules(about.raw_status)})
+    return source.granted(services.jobs.poll(source, about.job_id, now))
+
+
+def _heartbeat(services: Services, known: Snapshot, poll: Poll, now: datetime) -> Poll:
+    """Write what a poll saw; the poll with what its watch must know of the row."""
+    row = known.row
     try:
-        beat = services.monitors.heartbeat(seen)
-        current = beat.now if beat else services.monitors.get(watch.monitor_id)
+        written = services.monitors.change(
+            row.id, lambda current: transitions.polled(current, row.run, poll, now), known
+        )
+        current = written.now if written else services.monitors.get(row.id)
     except StoreUnavailable as error:
-        log.warning("%s: heartbeat not stored: %s", watch.monitor_id, error)
-        return poll
-    if beat:
-        _tell(*beat)
-        return poll.model_copy(update={"stop": beat.now.stop})
-    over = current is not None and (current.run > watch.run or current.state.final)
-    return poll.model_copy(update={"superseded": over})
+        log.warning("%s: heartbeat not stored: %s", row.id, error)
+        return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
+    if written:
+        _log_changes(*written)
+    if current is None or current.run != row.run or current.state.final:
+        return poll.model_copy(update={"superseded": True})
+    return poll.model_copy(update={"settings": current.settings, "stop": current.stop})
 
 
-def _tell(before: MonitorRow, row: MonitorRow) -> None:
+def _log_changes(before: MonitorRow, row: MonitorRow) -> None:
     """Log what changed with this poll."""
     if row.raw_status != before.raw_status:
         log_event("changed", row, before=before.raw_status, now=row.raw_status)
@@ -67,3 +99,6 @@ def _tell(before: MonitorRow, row: MonitorRow) -> None:
         log_event("blind" if row.blind else "sighted", row, level=level, detail=row.detail)
     if row.outcome is Outcome.UNRECOGNISED and before.outcome is not row.outcome:
         log_event("unrecognised", row, level=logging.WARNING, raw_status=row.raw_status)
+    for slow, since in (("overdue", row.started_at), ("stalled", row.moved_at)):
+        if getattr(row, slow) and not getattr(before, slow):
+            log_event(slow, row, level=logging.WARNING, raw_status=row.raw_status, since=since)

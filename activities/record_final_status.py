@@ -1,43 +1,98 @@
-"""`RecordFinalStatus`: write how a watch ended. The orchestrator repeats it until it holds."""
+"""`RecordFinalStatus`: write how a watch ended. The orchestrator repeats it until it holds.
+
+A verdict in the input is a claim. The end is what the row bears out: a wish to stop, an expire
+time, what the last poll saw. Where the row does not, the job is looked at once more.
+"""
 
 import logging
+from datetime import datetime
+from functools import partial
 
 import azure.durable_functions as df
 
+from activities.get_job_status import poll_job
 from adapters.event_log import log_end, log_event
-from adapters.services import get_services
+from adapters.monitor_table import Written
+from adapters.services import Services, get_services
 from domain import names
-from domain.errors import JobMonitorError
-from domain.monitors.monitor import Watch, row_of
+from domain.errors import InvalidInput, JobMonitorError
+from domain.monitors import transitions
+from domain.monitors.monitor import MonitorRow, Watch
+from domain.outcome import Rules
 
 bp = df.Blueprint()
 
 
 @bp.function_name(names.RECORD_FINAL_STATUS)
 @bp.activity_trigger(input_name="watch")
-def record_final_status(watch: object) -> bool:
-    """Write the verdict of a watch to the store; doing it twice changes nothing.
+def record_final_status(watch: object) -> object:
+    """Write the end of a watch to the store; doing it twice changes nothing.
 
     Args:
         watch: A `Watch` with its verdict, as JSON.
 
     Returns:
-        Whether the store took it.
+        The stored end, a `Verdict` as JSON; `{"superseded": true}` if the row is of another run, or
+        there is none. False if the store did not take the end. None if the row does not bear the
+        verdict out, so that the watch goes on.
     """
     seen = Watch.model_validate(watch)
-    row = row_of(seen)
     try:
         services = get_services()
-        services.monitors.finish(row)
+        written = finish(services, seen)
+        row = written.now if written else services.monitors.get(seen.monitor_id)
+        if row is None or row.run != seen.run:
+            return {"superseded": True}
+        if not row.state.final:
+            return None
+        if written is None:  # by an earlier attempt, which may have been cut off after it
+            services.monitors.sync_indexes(row)
     except JobMonitorError as error:
         log_event(
             "notStored",
-            row,
+            seen,
             level=logging.WARNING,
-            state=row.state,
+            state=seen.verdict and seen.verdict.state,
             store_attempts=seen.store_attempts + 1,
             detail=str(error),
         )
         return False
-    log_end(row, services.now())
-    return True
+    if written:
+        log_end(row, services.now())
+    return row.verdict.to_wire() if row.verdict else None
+
+
+def finish(services: Services, watch: Watch) -> Written | None:
+    """Write the end of a watch if its row bears it out, else after one more look at the job."""
+    written = _write_end(services, watch, None)
+    if written or not _is_live(services, watch):
+        return written
+    asked_at = services.now()
+    if poll_job(watch).superseded:
+        return None
+    return _write_end(services, watch, asked_at)
+
+
+def _write_end(services: Services, watch: Watch, asked_at: datetime | None) -> Written | None:
+    end = partial(
+        transitions.ended,
+        watch=watch,
+        rules=rules_of(services, watch),
+        asked_at=asked_at,
+        now=services.now(),
+    )
+    return services.monitors.change(watch.monitor_id, end)
+
+
+def _is_live(services: Services, watch: Watch) -> bool:
+    """Whether the row is that of the watch, which has not ended."""
+    row = services.monitors.get(watch.monitor_id)
+    return row is not None and row.run == watch.run and not row.state.final
+
+
+def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
+    """The rules of a watch's source; the defaults if the source is no longer configured."""
+    try:
+        return services.sources.get(about.source).rules(about.raw_status)
+    except InvalidInput:
+        return Rules()

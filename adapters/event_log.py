@@ -10,18 +10,19 @@ from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
-from domain.monitors.monitor import MonitorRow
+from domain.monitors.monitor import MonitorRow, Watch
 
 log = logging.getLogger("job_monitor.events")
 
 
 def log_event(
-    event: str, about: MonitorRow | None, *, level: int = logging.INFO, **more: object
+    event: str, about: MonitorRow | Watch | None, *, level: int = logging.INFO, **more: object
 ) -> None:
     """Log an event; names become camelCase, values that JSON does not know text."""
     line: dict[str, object] = {"event": event}
     if about:
-        line |= {"monitor": about.id, "source": about.source, "run": about.run}
+        monitor_id = about.id if isinstance(about, MonitorRow) else about.monitor_id
+        line |= {"monitor": monitor_id, "source": about.source, "run": about.run}
     line |= {to_camel(name): value for name, value in more.items()}
     log.log(level, "%s", json.dumps(line, default=str))
 

@@ -1,8 +1,8 @@
 """The task hub as the triggers need it, over the SDK's durable client.
 
-The client tells an unknown instance by a falsy status, and a start that lost a race by a bare
-`Exception`. Here the first is `None`, and the second is looked up. Where the hub does not answer,
-every function raises `StoreUnavailable`.
+The client tells an unknown instance by a falsy status, an error of the hub likewise, and a start
+that lost a race by a bare `Exception`. Here an unknown instance is `None`, and a lost race is
+looked up. Where the hub does not answer, every function raises `StoreUnavailable`.
 """
 
 import asyncio
@@ -10,93 +10,114 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import azure.durable_functions as df
 
+from adapters.event_log import log_end
 from adapters.monitor_table import MonitorTable
+from adapters.services import Services
 from domain import names
 from domain.errors import StoreUnavailable
-from domain.monitors.monitor import MonitorRow, State, Verdict
+from domain.monitors import transitions
+from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.instance import ENDED, Instance
+from domain.monitors.monitor import MonitorRow
+from domain.monitors.recovery import effective_row
 
 log = logging.getLogger(__name__)
 
 _PATIENCE, _LOOK_AGAIN = 5.0, 0.05  # seconds
-_ENDED = {"Completed", "Failed", "Terminated", "Canceled"}
-
-
-@dataclass(frozen=True)
-class Instance:
-    """An instance of the task hub.
-
-    Attributes:
-        runtime_status: As the management API spells it.
-        run: The run of the monitor that it watches; None if it is no monitor.
-        reason: Its output, if that is text: the reason given to a terminate.
-    """
-
-    runtime_status: str
-    run: int | None
-    reason: str | None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it does nothing more."""
-        return self.runtime_status in _ENDED
 
 
 async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
     """The instance, or None."""
-    with _errors():
-        status = await client.get_status(instance_id, show_input=True)
-    if not status or status.runtime_status is None:
+    status = await _status(client, instance_id)
+    if status is None:
         return None
-    output = status.output
+    run = (_object(status.input_) or {}).get("run")
     return Instance(
         status.runtime_status.value,
-        _run(status.input_),
-        output if isinstance(output, str) else None,
+        run if isinstance(run, int) else None,
+        status.output if isinstance(status.output, str) else None,
+        status.last_updated_time and status.last_updated_time.astimezone(UTC),
     )
 
 
-def effective_row(row: MonitorRow, instance: Instance | None, now: datetime) -> MonitorRow:
-    """The row as it is in truth: live, but with its instance terminated, it is `Terminated`.
-
-    An instance of an earlier run says nothing: the new one is about to start.
-    """
-    if row.state.final or instance is None or instance.run != row.run:
-        return row
-    if instance.runtime_status not in ("Terminated", "Canceled"):
-        return row
-    reason = instance.reason or "Terminated through the management API."
-    return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=now))
-
-
-async def current(
-    client: df.DurableOrchestrationClient, row: MonitorRow, now: datetime
+async def current_row(
+    client: df.DurableOrchestrationClient, services: Services, row: MonitorRow
 ) -> MonitorRow:
-    """The row as it is in truth; asks the task hub only about a live one."""
-    return row if row.state.final else effective_row(row, await find(client, row.id), now)
+    """The row as its instance shows it; asks the task hub only about a live one.
+
+    Whoever sees first that the watch was ended from outside stores its end.
+    """
+    if row.state.final:
+        return row
+    instance = await find(client, row.id)
+    since = None
+    if instance is None and row.last_poll_at:
+        since = await hub_since(client, services)
+    shown = effective_row(row, instance, since, services.now())
+    return await store_end(services, shown) if shown.state.final else row
+
+
+async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
+    """Store an end that the task hub told of; the row as it is then."""
+    monitors = services.monitors
+    written = await asyncio.to_thread(
+        monitors.change, end.id, lambda row: transitions.terminated(row, end)
+    )
+    if written:
+        log_end(written.now, services.now())
+        return written.now
+    return await asyncio.to_thread(monitors.get, end.id) or end
+
+
+async def hub_since(client: df.DurableOrchestrationClient, services: Services) -> datetime | None:
+    """Since when the task hub is this one; None if that is not known, for want of a cleanup."""
+    status = await _status(client, names.CLEANUP_INSTANCE)
+    if status is None:
+        return None
+    progress = CleanupProgress.model_validate(_object(status.input_) or {})
+    return await asyncio.to_thread(services.app_state.hub_since, progress, services.now())
 
 
 async def hint(
-    client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
+    client: df.DurableOrchestrationClient,
+    row: MonitorRow,
+    monitors: MonitorTable,
+    *,
+    wake: bool = False,
 ) -> None:
-    """Have a live watch poll soon; one whose instance is gone is started again.
+    """Let a live watch poll soon; one whose instance is gone is started again.
+
+    Args:
+        client: The durable client.
+        row: The row of the watch.
+        monitors: The store.
+        wake: Whether a suspended watch is resumed, since it handles no event before.
 
     Raises:
-        StoreUnavailable: The task hub did not take it.
+        StoreUnavailable: The task hub did not take the hint.
     """
-    started = await ensure_watched(client, row, monitors)
+    await ensure_watched(client, row, monitors)
     try:
+        if wake:
+            await resume_suspended(client, row)
         await client.raise_event(row.id, names.HINT, {})
     except Exception as error:
         instance = await find(client, row.id)
         if instance and not instance.ended:
             raise StoreUnavailable("the task hub did not take the hint") from error
-    if started:  # its caller was cut off, maybe before the list knew of it
-        await asyncio.to_thread(monitors.sync_indexes, row)
+
+
+async def resume_suspended(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+    """Resume the instance of a watch that is to end, if somebody suspended it."""
+    instance = await find(client, row.id)
+    if instance and instance.suspended:
+        with _errors():
+            await client.resume(row.id, "Resumed, for the watch is to end.")
 
 
 async def ensure_watched(
@@ -104,8 +125,11 @@ async def ensure_watched(
 ) -> bool:
     """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
 
+    An earlier caller may have been cut off before the indexes knew of the row. So they are
+    brought in line with every start.
+
     Returns:
-        Whether it was started.
+        Whether the orchestrator was started.
 
     Raises:
         StoreUnavailable: The task hub did not take the start. The row stays, and the next
@@ -125,9 +149,12 @@ async def ensure_watched(
         known = await asyncio.to_thread(monitors.get, row.id)
         if known is None or known.run != row.run:
             return False
-        if effective_row(known, instance, row.started_at).state.final:
+        if effective_row(known, instance, None, row.started_at).state.final:
             return False
-    return await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+    started = await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
+    if started:
+        await asyncio.to_thread(monitors.sync_indexes, row)
+    return started
 
 
 async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
@@ -152,16 +179,21 @@ async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow)
         patience -= _LOOK_AGAIN
 
 
-async def ensure_cleanup(client: df.DurableOrchestrationClient) -> None:
-    """Start `PeriodicCleanup` unless it runs.
+async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> None:
+    """Start `PeriodicCleanup` unless it runs; its count of runs goes on.
 
     Raises:
         StoreUnavailable: The task hub did not take the start.
     """
-    instance = await find(client, names.CLEANUP_INSTANCE)
-    if instance is None or instance.ended:
-        await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, {})
-        log.info("Started %s", names.PERIODIC_CLEANUP)
+    status = await _status(client, names.CLEANUP_INSTANCE)
+    if status is not None and status.runtime_status.value not in ENDED:
+        return
+    known = _object(status.input_) if status else None
+    progress = CleanupProgress.model_validate(known or {})
+    if progress.hub is None:
+        progress = progress.model_copy(update={"hub": now.isoformat()})
+    await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
+    log.info("Started %s", names.PERIODIC_CLEANUP)
 
 
 async def _start(
@@ -189,11 +221,22 @@ def _errors() -> Iterator[None]:
         raise StoreUnavailable(what) from error
 
 
-def _run(input_: object) -> int | None:
-    """The run in the input of a `JobMonitoring` instance: JSON text of a `Watch`."""
+async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> Any | None:
+    """The status of an instance as the SDK has it, or None if there is no such instance."""
+    with _errors():
+        status = await client.get_status(instance_id, show_input=True)
+        if status and status.runtime_status is not None:
+            return status
+        # The client answers alike for an unknown instance and for an error of the hub. A query
+        # does not: it raises.
+        await client.get_status_by(instance_id_prefix=instance_id)
+    return None
+
+
+def _object(text: object) -> dict[str, Any] | None:
+    """The JSON object that an instance's input is, or is the text of."""
     try:
-        watch = json.loads(input_) if isinstance(input_, str) else input_
+        value = json.loads(text) if isinstance(text, str) else text
     except ValueError:
         return None
-    run = watch.get("run") if isinstance(watch, dict) else None
-    return run if isinstance(run, int) else None
+    return value if isinstance(value, dict) else None

@@ -74,7 +74,7 @@ class JobApi:
             InvalidInput: The job lacks what the source's request needs; nothing was sent.
         """
         request, named = source.submit_request(job)
-        if isinstance(named, str) and job_id_fault(named):
+        if named is not None and job_id_fault(named):
             raise InvalidInput([Fault("job", "names the job in a way that can't be used")])
         try:
             answer, asked = self._ask(source, request)
@@ -83,10 +83,11 @@ class JobApi:
         except NoAnswer as trouble:
             # The request may have arrived: who sends it again must know that.
             what = f"{source.name}: {trouble}; the job may have been started"
-            raise SourceRefused(what) from None
-        job_id = read_submitted(asked, answer, named)
+            raise SourceRefused(what, may_run=True) from None
+        job_id = read_submitted(asked, answer, job)
         if job_id_fault(job_id):
-            raise SourceRefused(no_id(asked, answer, "the job id in its answer can't be used"))
+            why = no_id(asked, answer, "the job id in its answer can't be used")
+            raise SourceRefused(why, may_run=True)
         return job_id
 
     def cancel(self, source: Source, job_id: str) -> CancelResult:

@@ -11,7 +11,7 @@ Two partitions help to find monitors without reading them all:
 - `~live`, by id and run: those that are watched; written before the run, removed after its end;
 - `~list`, newest first: what the list shows and filters by, and where the cleanup looks.
 
-`~watchdog` holds how far the watchdog came.
+`adapters.app_state` and `adapters.intents` keep their own partitions beside these.
 """
 
 import json
@@ -24,27 +24,51 @@ from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
 
 ROW_KEY = "monitor"
-LIVE, LIST, WATCHDOG = "~live", "~list", "~watchdog"  # no monitor id begins with a tilde
+LIVE, LIST = "~live", "~list"  # no monitor id begins with a tilde
 _END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
 
 
-def row_and_lines(row: MonitorRow, lines: list[LogLine], known: int = 0) -> list[Entity]:
-    """The row, then its new lines; `known` is how many it had before."""
+def row_entity(row: MonitorRow, read: Entity | None = None) -> dict[str, Any]:
+    """The entity of a row.
+
+    Args:
+        row: The row.
+        read: Its entity as it was read. The properties that this release does not know, or does
+            not change, are kept as they are: a later release may have written them.
+    """
+    before = _properties(read_row(read)) if read else {}
+    now = _properties(row)
+    changed = {name: value for name, value in now.items() if before.get(name) != value}
+    kept = {k: v for k, v in (read or {}).items() if k in now or k not in before}
+    keys = {"PartitionKey": row.id, "RowKey": ROW_KEY}
+    return {"logLines": 0, **kept, **changed, **keys}
+
+
+def line_entities(monitor_id: str, lines: list[LogLine], known: int) -> list[Entity]:
+    """The lines that follow the first `known` of a monitor's log."""
+    return [
+        {
+            "PartitionKey": monitor_id,
+            "RowKey": _log_key(number),
+            **line.model_dump(by_alias=True, exclude_none=True),
+        }
+        for number, line in enumerate(lines, known + 1)
+    ]
+
+
+def _properties(row: MonitorRow) -> dict[str, Any]:
+    """The row as properties that Table storage has types for."""
     values = row.model_dump(by_alias=True, exclude={"id"}, exclude_none=True)
-    plain = {k: _plain(v) for k, v in values.items()} | {"logLines": known + len(lines)}
-    entities: list[Entity] = [{"PartitionKey": row.id, "RowKey": ROW_KEY, **plain}]
-    for number, line in enumerate(lines, known + 1):
-        values = line.model_dump(by_alias=True, exclude_none=True)
-        entities.append({"PartitionKey": row.id, "RowKey": _log_key(number), **values})
-    return entities
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def read_row(entity: Entity) -> MonitorRow:
     """The row; what a later release added to it is left out."""
     known = {field.alias for field in MonitorRow.model_fields.values()}
     values = {k: v for k, v in entity.items() if k in known}
-    if "stop" in values:
-        values["stop"] = json.loads(values["stop"])
+    for name in ("stop", "labels"):
+        if name in values:
+            values[name] = json.loads(values[name])
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
 
 
@@ -91,8 +115,16 @@ def list_entity(row: MonitorRow) -> Entity:
         "state": str(row.state),
         "source": row.source,
         "jobId": row.job_id,
+        "labels": json.dumps(row.labels),
     }
     return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
+
+
+def has_label(entry: Entity, label: str) -> bool:
+    """Whether an entry of the list has a label, as `name:value`."""
+    name, _, value = label.partition(":")
+    labels: dict[str, str] = json.loads(entry.get("labels", "{}"))
+    return labels.get(name) == value
 
 
 def list_key(row: MonitorRow) -> str:

@@ -1,14 +1,14 @@
-"""The monitors in Table storage: who may write what, and how they are found.
+"""The monitors in Table storage: reading, writing, and how they are found.
 
-`adapters.monitor_entities` says what stands where.
+`adapters.monitor_entities` says what stands where, `domain.monitors.transitions` how a row may
+change.
 
-Azure may run an activity twice, and an old poll may come late. So a write of a monitor holds only
-for its ETag and run, and adds only those lines that the row does not know of; every other write is
-an upsert or a delete on a key that follows from the monitor. What was cut off between them, the
-next attempt or the watchdog completes.
+Azure may run an activity twice, and an old poll may come late. So a row is replaced only if it is
+still the one that its transition looked at. Every other write is an upsert or a delete on a key
+that follows from the monitor: the indexes can be brought in line at any time, and twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,18 +23,14 @@ from adapters.table import (
     update_unchanged,
 )
 from domain.errors import StoreUnavailable
-from domain.monitors import log as monitor_log
+from domain.monitors import transitions
 from domain.monitors.log import LogLine
-from domain.monitors.monitor import MonitorRow, Watch, row_of
-from domain.outcome import StopRequest
+from domain.monitors.monitor import MonitorRow
+from domain.monitors.transitions import Transition
 
 TABLE = "Monitors"
 _ATTEMPTS = 10
-
-Changed = tuple[MonitorRow, list[LogLine]]
-"""A row, and the log lines that come with it."""
-
-Change = Callable[[MonitorRow], Changed | None]
+_ENTRIES_READ = 5_000  # for a filter by label, in one request
 
 
 class Stored(NamedTuple):
@@ -42,6 +38,13 @@ class Stored(NamedTuple):
 
     row: MonitorRow
     log: list[LogLine]
+
+
+class Snapshot(NamedTuple):
+    """A row with its entity as it was read, so that a write can tell whether it changed since."""
+
+    row: MonitorRow
+    entity: Any
 
 
 class Written(NamedTuple):
@@ -94,7 +97,7 @@ class MonitorTable:
         """Make sure that the store answers and the table is there."""
         self._table.ping()
 
-    # -- the life of a monitor ------------------------------------------------------------
+    # -- writing --------------------------------------------------------------------------
 
     def claim(self, row: MonitorRow) -> bool:
         """Insert a new monitor with its first log line; only one caller can.
@@ -102,117 +105,74 @@ class MonitorTable:
         Returns:
             Whether this caller did. If not, the monitor exists.
         """
+        change = transitions.claimed(row)
+        # Before the row, so that the watchdog finds what is cut off here.
         self._table.upsert(entities.live_entity(row))
-        entity, *lines = entities.row_and_lines(row, [monitor_log.started(row)])
+        entity = entities.row_entity(row) | {"logLines": len(change.lines)}
+        lines = entities.line_entities(row.id, change.lines, 0)
         if not self._table.commit([("create", entity), *_upserts(lines)]):
             return False
-        self._table.upsert(entities.list_entity(row))
+        self.sync_indexes(row)
         return True
 
-    def claim_again(self, ended: MonitorRow, row: MonitorRow) -> bool:
-        """Put the next run in the place of an ended watch; only one caller can.
+    def change(
+        self, monitor_id: str, transition: Transition, known: Snapshot | None = None
+    ) -> Written | None:
+        """Replace a row by what the transition makes of it, with its log lines.
+
+        Args:
+            monitor_id: Whose row.
+            transition: Asked again with the new row, if somebody else wrote meanwhile.
+            known: The row as the caller read it, which saves reading it again.
 
         Returns:
-            Whether this caller did. If not, the row is no longer that of `ended`.
+            The row before and now; None if there is no row, or the transition changes nothing.
         """
-        self._table.upsert(entities.live_entity(row))
-        # Before the row: what is cut off here, the watchdog finds by the entry above.
-        self._table.delete(entities.LIST, entities.list_key(ended))
-
-        def go_on(current: MonitorRow) -> Changed | None:
-            if current.run != ended.run:
+        for _ in range(_ATTEMPTS):
+            found, known = known or self.snapshot(monitor_id), None
+            if found is None:
                 return None
-            # An end that only the task hub told of is not in the log yet.
-            end = [] if current.state.final else [monitor_log.ended(ended)]
-            return row, [*end, monitor_log.started(row)]
-
-        if not self._change(row.id, go_on):
-            return False
-        self._table.upsert(entities.list_entity(row))
-        return True
-
-    def heartbeat(self, watch: Watch) -> Written | None:
-        """Write what a poll saw, and a log line if the raw status changed.
-
-        A row that is final, of a later run or gone is left alone.
-
-        Returns:
-            The row before and now, with a wish to stop that somebody wrote; None if left alone.
-        """
-        row = row_of(watch)
-
-        def beat(current: MonitorRow) -> Changed | None:
-            if not _lives(current, row.run) or current.polls > row.polls:
+            before, read = found
+            change = transition(before)
+            if change is None:
                 return None
-            now = row.model_copy(update={"stop": current.stop})
-            return now, monitor_log.status_change(current, now)
-
-        return self._change(row.id, beat)
-
-    def request_stop(self, monitor_id: str, run: int, stop: StopRequest) -> bool:
-        """Write down the wish to stop a live watch; the next poll reads it.
-
-        Returns:
-            Whether it was written. If not, that run has ended.
-        """
-        return self._change_live(monitor_id, run, {"stop": stop})
-
-    def flag_stale(self, row: MonitorRow) -> bool:
-        """Note that a live watch is silent; its next heartbeat takes the flag away."""
-        return self._change_live(row.id, row.run, {"stale": True})
-
-    def begin_again(self, row: MonitorRow, at: datetime) -> MonitorRow | None:
-        """Go on with a live watch as the next run, so that nothing of this one counts any more.
-
-        Returns:
-            The new row, or None if that run has ended.
-        """
-        again = row.model_copy(update={"run": row.run + 1, "stale": False, "resumed": True})
-
-        def go_on(current: MonitorRow) -> Changed | None:
-            return (again, [monitor_log.resumed(again, at)]) if _lives(current, row.run) else None
-
-        if not self._change(row.id, go_on):
-            return None
-        self.sync_indexes(again)
-        return again
-
-    def note_resumed(self, row: MonitorRow, at: datetime) -> None:
-        """Note that a live watch is started again; once, until its next heartbeat."""
-
-        def note(current: MonitorRow) -> Changed | None:
-            if not _lives(current, row.run) or current.resumed:
-                return None
-            return current.model_copy(update={"resumed": True}), [monitor_log.resumed(current, at)]
-
-        self._change(row.id, note)
-
-    def finish(self, row: MonitorRow) -> None:
-        """Write the end of a run, unless it has one already or a later run began.
-
-        What the last poll saw is written with it, if the store did not take that.
-        """
-
-        def end(current: MonitorRow) -> Changed | None:
-            if not _lives(current, row.run):
-                return None
-            return row, [*monitor_log.status_change(current, row), monitor_log.ended(row)]
-
-        written = self._change(row.id, end)
-        current = written.now if written else self.get(row.id)
-        if current is None:
-            # Somebody deleted the row. The caller was promised an end, so it comes.
-            self._table.commit(_upserts(entities.row_and_lines(row, [monitor_log.ended(row)])))
-            current = row
-        self.sync_indexes(current)
+            now, lines_before = change.row, read["logLines"]
+            next_run, new_watch = now.run != before.run, now.started_at != before.started_at
+            if next_run:  # before the row, as in `claim`
+                self._table.upsert(entities.live_entity(now))
+            if new_watch:
+                self._table.delete(entities.LIST, entities.list_key(before))
+            entity = entities.row_entity(now, None if new_watch else read)
+            entity |= {"logLines": lines_before + len(change.lines)}
+            lines = entities.line_entities(monitor_id, change.lines, lines_before)
+            if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
+                first_poll = now.polls and not before.polls  # a slow start may be forgotten
+                if next_run or now.state.final or first_poll or now.labels != before.labels:
+                    self.sync_indexes(now)
+                return Written(before, now)
+        raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
     def sync_indexes(self, row: MonitorRow) -> None:
-        """Bring what helps to find a monitor in line with its row; doing it twice is fine."""
-        if not row.ended_at:
-            self._table.upsert(entities.live_entity(row))
-        self._table.upsert(entities.list_entity(row))
-        if row.ended_at:
+        """Bring what helps to find a monitor in line with its row; doing it twice is fine.
+
+        The row may have been read a while ago. So the entry of a live run is made, but takes the
+        place of none: that one may tell of the end already. Should the run have ended since, the
+        watchdog finds it among the live ones once more.
+        """
+        entry = entities.list_entity(row)
+        if row.state.final:
+            self._table.upsert(entry)
             self.drop_live(row.id, row.run)
+            return
+        self._table.upsert(entities.live_entity(row))
+        if self._table.insert(entry):
+            return
+        known = self._table.find(entities.LIST, entry["RowKey"])
+        if known and known["run"] < row.run:
+            self._table.upsert(entry)
+        elif known and known["run"] == row.run:
+            keys = ("PartitionKey", "RowKey", "labels")
+            self._table.upsert({name: entry[name] for name in keys})
 
     def delete(self, ended: Ended) -> bool:
         """Remove an ended monitor and its log, unless a new run began; `unlist` comes after it.
@@ -248,8 +208,13 @@ class MonitorTable:
 
     def get(self, monitor_id: str) -> MonitorRow | None:
         """The row of a monitor, or None."""
+        found = self.snapshot(monitor_id)
+        return found.row if found else None
+
+    def snapshot(self, monitor_id: str) -> Snapshot | None:
+        """The row of a monitor with its entity, or None."""
         found = self._table.find(monitor_id, entities.ROW_KEY)
-        return entities.read_row(found) if found else None
+        return Snapshot(entities.read_row(found), found) if found else None
 
     def read(self, monitor_id: str) -> Stored | None:
         """A monitor with its log, or None."""
@@ -273,24 +238,36 @@ class MonitorTable:
         """Forget that a run may be live."""
         self._table.delete(entities.LIVE, entities.live_key(monitor_id, run))
 
-    def remember_watchdog(self, after: str) -> None:
-        """Note the key that the watchdog came to; empty when it came to the end."""
-        keys = {"PartitionKey": entities.WATCHDOG, "RowKey": entities.WATCHDOG}
-        self._table.upsert({**keys, "after": after})
+    def check_list(self, after: str, size: int) -> str:
+        """Hold a slice of the list against the rows, and put right what differs.
 
-    def recall_watchdog(self) -> str:
-        """Where the watchdog is to go on."""
-        found = self._table.find(entities.WATCHDOG, entities.WATCHDOG)
-        return str(found["after"]) if found else ""
+        Args:
+            after: Where the slice before ended; empty for the beginning.
+            size: How many entries the slice has at the most.
+
+        Returns:
+            Where the slice ended; empty at the end of the list.
+        """
+        where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
+        found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
+        for entry in found:
+            row = self.get(entry["monitorId"])
+            if row is None or row.run != entry["run"]:
+                self._table.delete(entities.LIST, entry["RowKey"])
+            elif row.state != entry["state"]:
+                self.sync_indexes(row)
+        return found[-1]["RowKey"] if len(found) == size else ""
 
     def page(
-        self, size: int, after: str = "", **equal: str | None
+        self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
     ) -> tuple[list[MonitorRow], str | None]:
         """Monitors, newest first.
 
         Args:
             size: How many at the most.
             after: Where the page before ended: what it returned.
+            label: `name:value`; a filter that the store has no index for, so that the page may be
+                short.
             **equal: Filters by `state`, `source`, `jobId`; None is none.
 
         Returns:
@@ -300,10 +277,23 @@ class MonitorTable:
         filters = {name: value for name, value in equal.items() if value is not None}
         where += "".join(f" and {name} eq @{name}" for name in filters)
         values = {"list": entities.LIST, "after": after, **filters}
-        found = list(islice(self._table.query(where, values, top=size + 1), size + 1))
-        rows = [self._listed(entity, filters) for entity in found[:size]]
-        more = found[size - 1]["RowKey"] if len(found) > size else None
-        return [row for row in rows if row], more
+        entries = self._table.query(where, values, top=None if label else size + 1)
+        found: list[Entity] = []
+        last = ""
+        for entry in islice(entries, _ENTRIES_READ if label else size + 1):
+            if len(found) == size:
+                break
+            if label is None or entities.has_label(entry, label):
+                found.append(entry)
+            last = entry["RowKey"]
+        else:
+            at_end = next(entries, None) is None
+            return self._rows(found, filters), None if at_end else last
+        return self._rows(found, filters), last
+
+    def _rows(self, entries: list[Entity], filters: Mapping[str, str]) -> list[MonitorRow]:
+        rows = [self._listed(entry, filters) for entry in entries]
+        return [row for row in rows if row]
 
     def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
         """The monitor of a list entry as it is now; None if the entry is behind the times."""
@@ -320,38 +310,6 @@ class MonitorTable:
         ):
             yield Ended(entity["monitorId"], entity["run"], entity["RowKey"])
 
-    # -- internals ------------------------------------------------------------------------
-
-    def _change(self, monitor_id: str, change: Change) -> Written | None:
-        """Replace the row by what `change` makes of it, with log lines; None changes nothing.
-
-        Returns:
-            The row before and now, or None if nothing was changed.
-        """
-        for _ in range(_ATTEMPTS):
-            read = self._table.find(monitor_id, entities.ROW_KEY)
-            if read is None:
-                return None
-            before = entities.read_row(read)
-            changed = change(before)
-            if changed is None:
-                return None
-            entity, *lines = entities.row_and_lines(*changed, known=read["logLines"])
-            if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
-                return Written(before, changed[0])
-        raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
-
-    def _change_live(self, monitor_id: str, run: int, update: Mapping[str, object]) -> bool:
-        def change(current: MonitorRow) -> Changed | None:
-            return (current.model_copy(update=update), []) if _lives(current, run) else None
-
-        return self._change(monitor_id, change) is not None
-
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:
     return [("upsert", entity) for entity in entities]
-
-
-def _lives(row: MonitorRow, run: int) -> bool:
-    """Whether the row is that of this run, which has not ended."""
-    return row.run == run and not row.state.final

@@ -7,11 +7,15 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from adapters import monitor_table
+from adapters.app_state import AppState
 from adapters.clock import utc_now
 from adapters.identity import Identity, app_identity
+from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
 from adapters.settings import Settings, read_settings
+from adapters.table import Table
 from adapters.tokens import Tokens
 from domain.errors import ConfigurationFault, Fault
 from domain.sources.file import Sources, load_sources
@@ -27,6 +31,8 @@ class Services:
     sources: Sources
     jobs: JobApi
     monitors: MonitorTable
+    app_state: AppState
+    intents: Intents
     now: Callable[[], datetime]
 
 
@@ -41,6 +47,7 @@ def get_services() -> Services:
     keep_secrets_out_of_logs()
     settings = read_settings()
     identity = app_identity(settings.values)
+    table = _table(settings, identity)
     try:
         text = settings.sources_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +57,9 @@ def get_services() -> Services:
         settings=settings,
         sources=load_sources(text, settings.values, settings.sources_file.name, read_presets()),
         jobs=JobApi(Tokens(identity)),
-        monitors=_monitors(settings, identity),
+        monitors=MonitorTable(table),
+        app_state=AppState(table),
+        intents=Intents(table),
         now=utc_now,
     )
 
@@ -66,12 +75,16 @@ def keep_secrets_out_of_logs() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _monitors(settings: Settings, identity: Identity) -> MonitorTable:
+def _table(settings: Settings, identity: Identity) -> Table:
+    """The app's table; nothing is asked yet."""
     if settings.table_connection:
         try:
-            return MonitorTable.connect(connection=settings.table_connection)
+            return Table.connect(monitor_table.TABLE, connection=settings.table_connection)
         except ValueError as error:
             fault = Fault("JobStatusStorage", "is no connection string")
             raise ConfigurationFault([fault]) from error
-    credential = identity(settings.client_id)
-    return MonitorTable.connect(endpoint=settings.table_service_uri, credential=credential)
+    return Table.connect(
+        monitor_table.TABLE,
+        endpoint=settings.table_service_uri,
+        credential=identity(settings.client_id),
+    )

@@ -93,14 +93,18 @@ class Table:
             except ResourceNotFoundError:  # the table is not there yet
                 return
 
+    def insert(self, entity: Entity) -> bool:
+        """Write an entity that is not there yet; whether it was not."""
+        return self.commit([("create", entity)])
+
     def upsert(self, entity: Entity) -> None:
-        """Write an entity, whatever was there."""
+        """Write an entity; properties of an older one that it does not name stay."""
         with _errors():
             try:
-                self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+                self._client.upsert_entity(entity, mode=UpdateMode.MERGE)
             except ResourceNotFoundError:
                 self._create()
-                self._client.upsert_entity(entity, mode=UpdateMode.REPLACE)
+                self._client.upsert_entity(entity, mode=UpdateMode.MERGE)
 
     def delete(self, partition: str, row: str) -> None:
         """Remove an entity; one that is not there is fine."""

@@ -45,7 +45,15 @@ class NoSuchMonitor(JobMonitorError):
 
 
 class SourceRefused(JobMonitorError):
-    """The job system did not start the job; the text is safe to show."""
+    """The job system did not start the job; the text is safe to show.
+
+    Attributes:
+        may_run: Whether the job may have been started all the same.
+    """
+
+    def __init__(self, text: str, *, may_run: bool = False) -> None:
+        super().__init__(text)
+        self.may_run = may_run
 
 
 class StoreUnavailable(JobMonitorError):

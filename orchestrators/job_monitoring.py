@@ -6,9 +6,13 @@ A generation, from its input to continue-as-new:
 2. Have `GetJobStatus` look at the job. It stands between the wait and continue-as-new: a
    timer that is cancelled in the turn of continue-as-new would bring the hint back for ever.
 3. `decide`: sleep until the next poll, or finish. If the store has the end of this run already,
-   leave without a word, and without touching the job (I5).
-4. To finish, have `CancelJob` cancel the job if that was asked for, then `RecordFinalStatus`
-   store the verdict. If one of them did not succeed, wait, and try again in the next generation.
+   or knows no such monitor, leave without a word, and without touching the job (I5).
+4. To finish, `CancelJob` cancels the job if that was asked for, then `RecordFinalStatus` stores the
+   end. If one of them did not succeed, wait, and try again in the next generation. If the row does
+   not bear the verdict out, poll again in the next generation.
+
+The input is no authority: whoever holds the key of the task hub can start this orchestrator with an
+input of their own. So it runs under no id but the monitor's, and its activities act by the row.
 
 A hint that comes while a poll is in flight may tell of what that poll did not see yet. So the
 one wait for a hint is looked at again after the poll; if a hint came, before or during it, another
@@ -24,7 +28,7 @@ import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase
 
 from domain import names
-from domain.monitors.decide import after_cancel, decide, earliest_hinted_poll, retry_pause
+from domain.monitors.decide import after_cancel, decide, earliest_hinted_poll, reopened, retry_pause
 from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult, Outcome, Poll
 
@@ -38,6 +42,8 @@ Steps = Generator[TaskBase, Any, Any]
 def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
     """Run one generation. The input is a `Watch` as JSON; the output is the verdict."""
     watch = Watch.model_validate(context.get_input())
+    if watch.monitor_id != context.instance_id:
+        return None  # a copy, as `restartPostUri` makes one: the job has its one monitor (I1)
     context.set_custom_status(watch.custom_status())
     if watch.verdict is None:
         poll, asked_at, hinted = yield from _next_poll(context, watch)
@@ -50,9 +56,9 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
             watch = watch.model_copy(update={"next_poll_at": sooner})
         context.set_custom_status(watch.custom_status())
     if watch.verdict is not None:
-        watch, stored = yield from _finish(context, watch)
-        if stored:
-            return watch.verdict.to_wire()
+        watch, output = yield from _finish(context, watch)
+        if output:
+            return output
         pause = retry_pause(watch.cancel_attempts + watch.store_attempts)
         yield context.create_timer(context.current_utc_datetime + pause)
     context.continue_as_new(watch.to_wire())
@@ -80,23 +86,26 @@ def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
 
 
 def _finish(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
-    """Try once to carry out the verdict. Returns the watch, and whether the verdict is stored."""
+    """Try once to carry out the verdict. Returns the watch, and the output once it is stored."""
     if watch.cancel_pending:
         result = yield from _attempt(context, names.CANCEL_JOB, watch)
         refused = CancelResult(accepted=False, detail="the attempt failed")
         watch = after_cancel(watch, CancelResult.model_validate(result) if result else refused)
-        if watch.cancel_pending:
-            return watch, False
+        if watch.cancel_pending or watch.verdict is None:
+            return watch, None
     stored = yield from _attempt(context, names.RECORD_FINAL_STATUS, watch)
     if not stored:
         watch = watch.model_copy(update={"store_attempts": watch.store_attempts + 1})
-    return watch, bool(stored)
+    if stored is None:
+        watch = reopened(watch)
+    # A release before 0.2 answers True: its store took the verdict as it was.
+    return watch, watch.to_wire()["verdict"] if stored is True else stored
 
 
 def _attempt(context: df.DurableOrchestrationContext, name: str, watch: Watch) -> Steps:
-    """Call an activity. Returns its result, None if it failed: the caller tries again."""
+    """Call an activity. Returns its result, False if it failed: the caller tries again."""
     try:
         result = yield context.call_activity(name, watch.to_wire())
     except Exception:  # noqa: BLE001 - as above; the host logs it, and nothing may be lost by it
-        return None
+        return False
     return result

@@ -9,10 +9,13 @@ from typing import TypeVar
 import azure.durable_functions as df
 from azure.durable_functions.models.utils import http_utils
 
+from adapters.app_state import AppState
+from adapters.intents import Intents
 from adapters.job_api import JobApi
-from adapters.monitor_table import MonitorTable
+from adapters.monitor_table import TABLE, MonitorTable
 from adapters.services import Services
 from adapters.settings import parse_settings
+from adapters.table import Table
 from demo.stack import Stack
 from domain.sources.file import Sources
 
@@ -30,11 +33,14 @@ def make_services(stack: Stack, now: Callable[[], datetime] = real_time) -> Serv
     """Services on the stack's store, with no source and a retention of 30 days."""
     connection = stack.azurite.connection_string
     settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
+    table = Table.connect(TABLE, connection=connection)
     return Services(
         settings=settings,
         sources=Sources({}, None),
         jobs=JobApi(),
-        monitors=MonitorTable.connect(connection=connection),
+        monitors=MonitorTable(table),
+        app_state=AppState(table),
+        intents=Intents(table),
         now=now,
     )
 

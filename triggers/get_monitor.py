@@ -10,6 +10,8 @@ from adapters import hub
 from adapters.services import get_services
 from domain.errors import NoSuchMonitor
 from triggers.answers import answers_problems, json_answer
+from triggers.requests import refuse_unknown
+from triggers.require_monitor import named_id
 
 bp = df.Blueprint()
 
@@ -22,17 +24,20 @@ async def get_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 200 with `monitor`, `runtimeStatus` (null if there is no instance) and `log`."""
-    monitor_id = req.route_params["id"]
+    refuse_unknown(req)
+    monitor_id = named_id(req)
     services = await asyncio.to_thread(get_services)
     stored = await asyncio.to_thread(services.monitors.read, monitor_id)
     if stored is None:
         raise NoSuchMonitor
-    instance = await hub.find(client, stored.row.id)
-    row = hub.effective_row(stored.row, instance, services.now())
+    if (await hub.current_row(client, services, stored.row)) != stored.row:
+        # This look saw the end first, and stored it, with a line of the log.
+        stored = await asyncio.to_thread(services.monitors.read, monitor_id) or stored
+    instance = await hub.find(client, monitor_id)
     return json_answer(
         HTTPStatus.OK,
         {
-            "monitor": row.to_wire(),
+            "monitor": stored.row.to_wire(),
             "runtimeStatus": instance and instance.runtime_status,
             "log": [line.to_wire() for line in stored.log],
         },

@@ -8,6 +8,7 @@ import azure.functions as func
 
 from adapters.services import get_services
 from triggers.answers import answers_problems, json_answer
+from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
 
@@ -15,8 +16,9 @@ bp = df.Blueprint()
 @bp.function_name("Health")
 @bp.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers_problems
-async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
+async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 if the configuration is sound and the store answers, else 503 with the faults."""
+    refuse_unknown(req)
     services = await asyncio.to_thread(get_services)
     await asyncio.to_thread(services.monitors.ping)
     return json_answer(HTTPStatus.OK, {"status": "ready"})

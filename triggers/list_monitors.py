@@ -1,7 +1,8 @@
 """`GET /api/monitors`: the monitors, newest first, a page at a time.
 
-Query: `state`, `source`, `jobId` filter; `top` is the size of a page; `token` is what the page
-before gave as `next`.
+Query: `state`, `source`, `jobId` and `label=name:value` filter; `top` is the size of a page;
+`token` is the `next` of the page before. A page with a `label` may be short, or empty, and still
+have a `next`: a request reads at most 5,000 entries of the list.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
 from domain.monitors.monitor import State
 from triggers.answers import answers_problems, json_answer
+from triggers.requests import body_faults, unknown_parameters
 
 bp = df.Blueprint()
 
 _TOP, _TOP_LIMIT = 50, 200
-_KNOWN = {"state", "source", "jobId", "top", "token", "code"}  # `code` is the function key
+_KNOWN = ("state", "source", "jobId", "label", "top", "token")
 
 
 @bp.function_name("ListMonitors")
@@ -37,6 +39,7 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
         state=req.params.get("state"),
         source=req.params.get("source"),
         jobId=req.params.get("jobId"),
+        label=req.params.get("label"),
     )
     token = base64.urlsafe_b64encode(more.encode()).decode() if more else None
     return json_answer(HTTPStatus.OK, {"monitors": [row.to_wire() for row in rows], "next": token})
@@ -44,7 +47,10 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
 
 def _check(req: func.HttpRequest) -> tuple[int, str]:
     """The size of the page and where it begins."""
-    faults = [Fault(name, "is not known") for name in sorted(set(req.params) - _KNOWN)]
+    faults = unknown_parameters(req, *_KNOWN) + body_faults(req)
+    label = req.params.get("label", "a:b").partition(":")
+    if not all(label):
+        faults.append(Fault("label", "must be name:value"))
     state = req.params.get("state")
     if state is not None and state not in list(State):
         faults.append(Fault("state", f"must be one of: {', '.join(State)}"))

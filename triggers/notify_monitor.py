@@ -8,7 +8,9 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.services import get_services
-from triggers.answers import answers_problems, json_answer
+from domain.errors import InvalidInput
+from triggers.answers import answers_problems, json_answer, problem
+from triggers.requests import BODY_LIMIT, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -21,10 +23,16 @@ bp = df.Blueprint()
 async def notify_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 202 if the watch will poll soon, 200 if it has ended, each with the row."""
+    """Answer 202 if the watch will poll soon, 200 if it has ended, each with the row.
+
+    The body is the sender's own, and is not read.
+    """
+    if len(req.get_body()) > BODY_LIMIT:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
+    if faults := unknown_parameters(req):
+        raise InvalidInput(faults)
     services = await asyncio.to_thread(get_services)
-    row = await require_monitor(req, services)
-    row = await hub.current(client, row, services.now())
+    row = await hub.current_row(client, services, await require_monitor(req, services))
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
     await hub.hint(client, row, services.monitors)

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -15,7 +16,9 @@ import azure.functions as func
 from adapters import hub
 from adapters.event_log import log_event
 from adapters.services import get_services
+from domain.monitors import transitions
 from triggers.answers import answers_problems, check_status, problem
+from triggers.requests import refuse_unknown
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -30,10 +33,15 @@ async def restart_monitor(
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs; 409 if the watch has ended."""
     services = await asyncio.to_thread(get_services)
+    refuse_unknown(req)
     row = await require_monitor(req, services)
-    again = await asyncio.to_thread(services.monitors.begin_again, row, services.now())
-    if again is None:
-        return problem(HTTPStatus.CONFLICT, "The watch has ended. Start it again with a POST.")
+    row = await hub.current_row(client, services, row)
+    restart = partial(transitions.restarted, run=row.run, at=services.now())
+    written = await asyncio.to_thread(services.monitors.change, row.id, restart)
+    if written is None:
+        what = "The watch has ended. POST /api/monitors begins a new one (fresh, if its job ended)."
+        return problem(HTTPStatus.CONFLICT, what)
+    again = written.now
     await hub.remove_earlier(client, again)
     await hub.ensure_watched(client, again, services.monitors)
     log_event("restarted", again)

@@ -1,17 +1,20 @@
 """`GET /api/sources`: what is configured. `POST /api/sources/{source}/check`: a dry run of one."""
 
 import asyncio
+from datetime import datetime
 from http import HTTPStatus
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from adapters.dry_run import dry_run
+from adapters.event_log import log_event
 from adapters.services import get_services
 from domain.errors import Fault, InvalidInput
 from domain.monitors.start import job_id_fault
 from domain.sources.source import Source
 from triggers.answers import answers_problems, json_answer, problem
+from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
 
@@ -19,10 +22,13 @@ bp = df.Blueprint()
 @bp.function_name("ListSources")
 @bp.route(route="sources", methods=["GET"])
 @answers_problems
-async def list_sources(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
+async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `sources` and the name of the `default`; no URL, header or secret."""
-    sources = (await asyncio.to_thread(get_services)).sources
-    shown = [_shown(source) for source in sources.by_name.values()]
+    refuse_unknown(req)
+    services = await asyncio.to_thread(get_services)
+    sources = services.sources
+    paused = await asyncio.to_thread(services.app_state.paused_sources, services.now())
+    shown = [_shown(source, paused.get(source.name)) for source in sources.by_name.values()]
     return json_answer(HTTPStatus.OK, {"default": sources.default, "sources": shown})
 
 
@@ -31,6 +37,7 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 @answers_problems
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with what one poll of `jobId` asked, got and made of it; starts nothing."""
+    refuse_unknown(req, "jobId")
     services = await asyncio.to_thread(get_services)
     source = services.sources.by_name.get(req.route_params["source"])
     if source is None:
@@ -43,7 +50,42 @@ async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(HTTPStatus.OK, shown)
 
 
-def _shown(source: Source) -> dict[str, object]:
+@bp.function_name("PauseSource")
+@bp.route(route="sources/{source}/pause", methods=["POST"])
+@answers_problems
+async def pause_source(req: func.HttpRequest) -> func.HttpResponse:
+    """Hold all polls of a source, for its maintenance; answer 200 with the source.
+
+    What is paused still expires. A watch finds a pause, and its end, at its next planned poll.
+    """
+    return await _hold(req, paused=True)
+
+
+@bp.function_name("ResumeSource")
+@bp.route(route="sources/{source}/resume", methods=["POST"])
+@answers_problems
+async def resume_source(req: func.HttpRequest) -> func.HttpResponse:
+    """Let the polls of a source go on; answer 200 with the source."""
+    return await _hold(req, paused=False)
+
+
+async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
+    refuse_unknown(req)
+    services = await asyncio.to_thread(get_services)
+    source = services.sources.by_name.get(req.route_params["source"])
+    if source is None:
+        return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
+    state, now = services.app_state, services.now()
+    if paused:
+        await asyncio.to_thread(state.pause, source.name, now)
+    else:
+        await asyncio.to_thread(state.resume, source.name)
+    log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name)
+    since = (await asyncio.to_thread(state.paused_sources, now)).get(source.name)
+    return json_answer(HTTPStatus.OK, _shown(source, since))
+
+
+def _shown(source: Source, paused_since: datetime | None) -> dict[str, object]:
     return {
         "name": source.name,
         "description": source.description,
@@ -53,4 +95,5 @@ def _shown(source: Source) -> dict[str, object]:
         "pollIntervalSeconds": source.poll_interval_seconds,
         "timeoutSeconds": source.timeout_seconds,
         "onExpiry": source.on_expiry,
+        "pausedSince": paused_since and paused_since.isoformat(),
     }

@@ -1,11 +1,15 @@
 """`POST /api/cleanup`: start the cleanup, or find it running."""
 
+import asyncio
+
 import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
+from adapters.services import get_services
 from domain import names
 from triggers.answers import answers_problems
+from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
 
@@ -18,5 +22,7 @@ async def start_cleanup(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs of the one cleanup, new or running."""
-    await hub.ensure_cleanup(client)
+    refuse_unknown(req)
+    services = await asyncio.to_thread(get_services)
+    await hub.ensure_cleanup(client, services.now())
     return client.create_check_status_response(req, names.CLEANUP_INSTANCE)

@@ -1,34 +1,65 @@
 """`POST /api/monitors`: start a job if asked to, and watch it.
 
 1. Check the whole request; a faulty one changes nothing.
-2. With `job`, have the source start it.
-3. Claim the monitor with an insert that only one caller can win. Who loses attaches to the
+2. With an `Idempotency-Key`, note the request before anything is done (`adapters.intents`). A
+   repeated request gets the answer of the first.
+3. With `job`, let the source start it. A start that is not known to have failed is not repeated.
+4. Claim the monitor with an insert that only one caller can win. Who loses attaches to the
    live monitor (200), or is told how its settings differ (409). A watch that ended without
-   the job's end begins again as the next run.
-4. Start the orchestrator unless it runs. A caller that dies before this leaves a claim that
-   the next start of the same job picks up.
+   the job's end begins again as the next run. One whose job ended does so if the job is a new one,
+   if the request says `fresh`, or if a look at the job shows that it runs again.
+5. Start the orchestrator unless it runs. A caller that dies before this leaves a claim that
+   the next start of the same job, or the watchdog, picks up.
 """
 
 import asyncio
 import logging
+from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import log_event
+from adapters.event_log import log_end, log_event
+from adapters.intents import UNDER_WAY, Intent, is_same
 from adapters.services import Services, get_services
-from domain.errors import Fault, StoreUnavailable
+from domain.errors import Fault, InvalidInput, SourceRefused, StoreUnavailable
+from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
+from domain.monitors.monitor_id import monitor_id
 from domain.monitors.start import Start, parse_start
+from domain.outcome import Outcome
 from triggers.answers import answers_problems, check_status, problem
+from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 64 * 1024
 _ATTEMPTS = 5
+
+
+class Call(NamedTuple):
+    """A sound request, with all that it takes to answer it. `key` is its Idempotency-Key."""
+
+    req: func.HttpRequest
+    client: df.DurableOrchestrationClient
+    services: Services
+    start: Start
+    key: str | None
+
+
+class Job(NamedTuple):
+    """The job that a start is about.
+
+    Attributes:
+        id: Its id.
+        is_new: Whether the source started it for this request: an older watch is not over it.
+    """
+
+    id: str
+    is_new: bool
 
 
 @bp.function_name("StartMonitor")
@@ -42,65 +73,153 @@ async def start_monitor(
     body = req.get_body()
     if len(body) > BODY_LIMIT:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
+    if faults := unknown_parameters(req):
+        raise InvalidInput(faults)
+    key = idempotency_key(req)
     services = await asyncio.to_thread(get_services)
     start = parse_start(body, services.sources, services.now())
-    job_id = start.request.job_id
-    if job_id is None:
-        await asyncio.to_thread(services.monitors.ping)  # no job is started that can't be watched
-        job = start.request.job or {}
-        job_id = await asyncio.to_thread(services.jobs.submit, start.source, job)
-        try:
-            return await _watch(req, client, services, start, job_id)
-        except Exception as error:  # only this answer can tell the job's id
-            trace = not isinstance(error, StoreUnavailable)
-            log.warning("The watch of %s did not begin: %s", job_id, error, exc_info=trace)
-            what = "an error that is in the log" if trace else str(error)
-            return problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"The job runs, but its watch did not begin: {what}. Watch it by its jobId.",
-                jobId=job_id,
-            )
-    return await _watch(req, client, services, start, job_id)
+    call = Call(req, client, services, start, key)
+    if key is None:
+        return await _start(call)
+    earlier = await asyncio.to_thread(services.intents.begin, key, body, services.now())
+    if earlier:
+        return await _repeated(call, earlier)
+    try:
+        answer = await _start(call)
+    except SourceRefused as error:
+        if not error.may_run:
+            await asyncio.to_thread(services.intents.forget, key)
+        raise
+    except (InvalidInput, StoreUnavailable):
+        await asyncio.to_thread(services.intents.forget, key)
+        raise
+    if answer.status_code == HTTPStatus.CONFLICT:
+        await asyncio.to_thread(services.intents.forget, key)  # nothing was done
+    return answer
 
 
-async def _watch(
-    req: func.HttpRequest,
-    client: df.DurableOrchestrationClient,
-    services: Services,
-    start: Start,
-    job_id: str,
-) -> func.HttpResponse:
-    row, is_new = await _claim(client, services, start, job_id)
+async def _start(call: Call) -> func.HttpResponse:
+    """Start the job if the request brings one, then watch it."""
+    services, start = call.services, call.start
+    if start.request.job_id is not None:
+        job = Job(start.request.job_id, is_new=False)
+        return await _watch(call, job)
+    await asyncio.to_thread(services.monitors.ping)  # no job is started that can't be watched
+    job = await asyncio.to_thread(_submit, services, start)
+    try:
+        if call.key:
+            await asyncio.to_thread(partial(services.intents.note, call.key, jobId=job.id))
+        return await _watch(call, job)
+    except Exception as error:  # only this answer can tell the job's id
+        trace = not isinstance(error, StoreUnavailable)
+        log.warning("The watch of %s did not begin: %s", job.id, error, exc_info=trace)
+        what = "an error that is in the log" if trace else str(error)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"The job runs, but its watch did not begin: {what}. Watch it by its jobId.",
+            jobId=job.id,
+        )
+
+
+def _submit(services: Services, start: Start) -> Job:
+    """Let the source start the job of a request."""
+    job, source = start.request.job or {}, start.source
+    named = source.submit_request(job)[1]
+    # The source may take a job that its caller names a second time, and start none.
+    existed = (
+        named is not None
+        and services.monitors.get(monitor_id(source.name, named)) is not None
+        and services.jobs.poll(source, named, services.now()).saw_job
+    )
+    job_id = services.jobs.submit(source, job)
+    log_event("submitted", None, source=source.name, job_id=job_id)
+    return Job(job_id, is_new=not existed)
+
+
+async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
+    """Answer a request whose key came before."""
+    services, start = call.services, call.start
+    if not is_same(earlier, call.req.get_body()):
+        return problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
+        )
+    if earlier.status and earlier.monitor_id:
+        row = await asyncio.to_thread(services.monitors.get, earlier.monitor_id)
+        if row:
+            return check_status(call.req, call.client, row, HTTPStatus(earlier.status))
+        return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
+    if earlier.job_id:  # the first request was cut off after the source had started the job
+        job = Job(earlier.job_id, is_new=False)
+        return await _watch(call, job)
+    if services.now() < earlier.begun_at + UNDER_WAY:
+        return problem(
+            HTTPStatus.CONFLICT,
+            "The first request with this Idempotency-Key is under way, or was cut off.",
+        )
+    if start.request.job_id is not None:  # nothing is started, so that it may be done again
+        job = Job(start.request.job_id, is_new=False)
+        return await _watch(call, job)
+    return problem(
+        HTTPStatus.CONFLICT,
+        "The first request with this Idempotency-Key was cut off. Nobody knows whether the source "
+        "started its job, so that it is not started again. Look there; watch it by its jobId, or "
+        "send the request with a new key.",
+    )
+
+
+async def _watch(call: Call, job: Job) -> func.HttpResponse:
+    services = call.services
+    row, is_new = await _claim(call, job)
     if is_new:
         log_event("started", row, expire_time=row.expire_time)
     if row.state is State.MONITORING:
-        differences = [] if is_new else start.request.differences(row)
+        differences = [] if is_new else call.start.request.differences(row)
         if differences:
             return _different(row, differences)
-        started = await hub.ensure_watched(client, row, services.monitors)
-        if started and not is_new:  # its caller was cut off, maybe before the list knew of it
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
-    return check_status(req, client, row, HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK)
+        await hub.ensure_watched(call.client, row, services.monitors)
+    status = HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK
+    if call.key:
+        note = partial(services.intents.note, call.key, status=int(status), monitorId=row.id)
+        await asyncio.to_thread(note)
+    return check_status(call.req, call.client, row, status)
 
 
-async def _claim(
-    client: df.DurableOrchestrationClient, services: Services, start: Start, job_id: str
-) -> tuple[MonitorRow, bool]:
+async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
     """The monitor of the job, and whether this call began its run."""
+    client, services, start = call.client, call.services, call.start
     for _ in range(_ATTEMPTS):
-        new = start.request.new_row(start.source, job_id, services.now())
+        new = start.request.new_row(start.source, job.id, services.now())
         known = await asyncio.to_thread(services.monitors.get, new.id)
         if known is None:
             if await asyncio.to_thread(services.monitors.claim, new):
                 return new, True
             continue  # somebody else was first
-        known = await hub.current(client, known, services.now())
-        if not known.state.final or known.state.job_ended:
+        known = await hub.current_row(client, services, known)
+        if not await _begins_again(services, start, job, known):
             return known, False
+        reused = not known.state.final
+        ended = transitions.reused(known, services.now()) if reused else known
         again = new.model_copy(update={"run": known.run + 1})
-        if await asyncio.to_thread(services.monitors.claim_again, known, again):
+        begin = partial(transitions.claimed_again, ended=ended, again=again)
+        if await asyncio.to_thread(services.monitors.change, again.id, begin):
+            if reused:
+                log_end(ended, services.now())
+                await hub.remove_earlier(client, again)
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")
+
+
+async def _begins_again(services: Services, start: Start, job: Job, known: MonitorRow) -> bool:
+    """Whether a start begins the next run of a monitor that is there."""
+    if job.is_new:
+        return True
+    if not known.state.final:
+        return False
+    if not known.state.job_ended or start.request.fresh:
+        return True
+    # The source may have taken the end back, or started the job again under its id.
+    look = await asyncio.to_thread(services.jobs.poll, start.source, job.id, services.now())
+    return look.outcome is Outcome.RUNNING
 
 
 def _different(row: MonitorRow, differences: list[Fault]) -> func.HttpResponse:

@@ -2,22 +2,30 @@
 
 The wish is written to the monitor's row, where the next poll finds it, and a hint brings that
 poll forward. So the wish survives whatever dies meanwhile; the poll also sees a job that has just
-ended, which then is the verdict.
+ended, which then is the verdict. A wish joins an earlier one: no stop takes a cancel back.
+
+A watch that ended without its job may have left the job running. There, `cancelJob=true` cancels
+the job at once.
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 
 import azure.durable_functions as df
 import azure.functions as func
 
+from activities.cancel_job import ask_source
 from adapters import hub
 from adapters.event_log import log_event
-from adapters.services import get_services
+from adapters.services import Services, get_services
 from domain.errors import Fault, InvalidInput
+from domain.monitors import transitions
+from domain.monitors.monitor import MonitorRow
 from domain.outcome import StopRequest
 from domain.sources.source import Source
 from triggers.answers import answers_problems, json_answer
+from triggers.requests import body_faults, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -36,20 +44,34 @@ async def stop_monitor(
     services = await asyncio.to_thread(get_services)
     row = await require_monitor(req, services)
     stop = _read(req, services.sources.by_name.get(row.source))
-    row = await hub.current(client, row, services.now())
-    if row.state.final:
-        return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    if await asyncio.to_thread(services.monitors.request_stop, row.id, row.run, stop):
+    row = await hub.current_row(client, services, row)
+    ask = partial(transitions.stop_asked, stop=stop)
+    written = await asyncio.to_thread(services.monitors.change, row.id, ask)
+    if written:
+        row = written.now
         log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
-        await hub.hint(client, row, services.monitors)
-    now = await asyncio.to_thread(services.monitors.get, row.id) or row
-    status = HTTPStatus.OK if now.state.final else HTTPStatus.ACCEPTED
-    return json_answer(status, {"monitor": now.to_wire()})
+        await hub.hint(client, row, services.monitors, wake=True)
+    known = await asyncio.to_thread(services.monitors.get, row.id)
+    row = known or row
+    if not row.state.final:
+        return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})
+    if stop.cancel_job and not row.state.job_ended and row.cancel_result != "accepted":
+        row = await asyncio.to_thread(_cancel_late, services, row)
+    return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
+
+
+def _cancel_late(services: Services, row: MonitorRow) -> MonitorRow:
+    """Cancel the job of a watch that ended without it; the row tells what the source answered."""
+    result = ask_source(services, row)
+    said = "accepted" if result.accepted else f"not accepted: {result.detail}"
+    note = partial(transitions.cancelled_late, run=row.run, result=said)
+    written = services.monitors.change(row.id, note)
+    return written.now if written else row
 
 
 def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:
     """The wish in the query: `reason`, `cancelJob`."""
-    faults = []
+    faults = unknown_parameters(req, "cancelJob", "reason") + body_faults(req)
     cancel = req.params.get("cancelJob", "false").lower()
     if cancel not in ("true", "false"):
         faults.append(Fault("cancelJob", "must be true or false"))

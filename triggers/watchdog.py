@@ -1,7 +1,8 @@
 """`Watchdog`: a timer that keeps the promise that every accepted start comes to its end.
 
 1. Start `PeriodicCleanup` if it is not running: an eternal orchestration may die unseen.
-2. Go through the monitors that may be live, and do what `domain.monitors.recovery` says about each.
+2. Go through the monitors that may be live, and do for each what `domain.monitors.recovery` says.
+3. Hold a slice of the list against the rows.
 
 The work grows with the live monitors, not with the stored results. What does not fit into the
 time budget is left to the next run, which goes on from there. Two of it at once do no harm: all
@@ -10,6 +11,8 @@ that it does may be done twice.
 
 import asyncio
 import logging
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from time import monotonic
 
@@ -17,11 +20,13 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import log_end, log_event
+from adapters.app_state import Place
+from adapters.event_log import log_event
 from adapters.monitor_table import Claim
 from adapters.services import Services, get_services
 from domain.errors import JobMonitorError
-from domain.monitors.recovery import START_GRACE, Recovery, decide_recovery
+from domain.monitors import transitions
+from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -29,6 +34,9 @@ log = logging.getLogger(__name__)
 _TIME_BUDGET = 120.0  # seconds
 _AT_ONCE = 16
 """Monitors that are looked at side by side."""
+
+_LIST_SLICE = 100
+"""Entries of the list that a run holds against their rows."""
 
 
 # It may run at each start of the host, on every machine: a hub that was lost is found at once.
@@ -42,46 +50,59 @@ async def watchdog(
     """Run every five minutes, and when the host starts."""
     try:
         services = await asyncio.to_thread(get_services)
-        await hub.ensure_cleanup(client)
+        await hub.ensure_cleanup(client, services.now())
         await watch_over_all(client, services)
     except JobMonitorError as error:
         log.warning("The watchdog could not do its work, and tries again: %s", error)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
-    """Look at the monitors that may be live, a batch at a time, from where the last run stopped."""
+    """Look at the monitors that may be live, a batch at a time, from where the last run stopped.
+
+    Then hold a slice of the list against the rows.
+    """
     deadline = monotonic() + _TIME_BUDGET
-    after = await asyncio.to_thread(services.monitors.recall_watchdog)
-    live = services.monitors.live(after)
+    since = await hub.hub_since(client, services)
+    place = await asyncio.to_thread(services.app_state.place)
+    after, live = place.live, services.monitors.live(place.live)
     while monotonic() < deadline:
         batch = await asyncio.to_thread(lambda: list(islice(live, _AT_ONCE)))
-        await asyncio.gather(*(_look(client, services, *each) for each in batch))
+        await asyncio.gather(*(_look(client, services, since, *each) for each in batch))
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
-    await asyncio.to_thread(services.monitors.remember_watchdog, after)
+    listed = await asyncio.to_thread(services.monitors.check_list, place.listed, _LIST_SLICE)
+    await asyncio.to_thread(services.app_state.remember_place, Place(after, listed))
 
 
 async def _look(
-    client: df.DurableOrchestrationClient, services: Services, monitor_id: str, claim: Claim
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    hub_since: datetime | None,
+    monitor_id: str,
+    claim: Claim,
 ) -> None:
     """Watch over one monitor; trouble with it must not keep the others from being looked at."""
     try:
-        await watch_over(client, services, monitor_id, claim)
+        await watch_over(client, services, hub_since, monitor_id, claim)
     except Exception as error:  # whatever it is, the next run tries again
         trace = not isinstance(error, JobMonitorError)
         log.warning("%s: can't be looked after now: %s", monitor_id, error, exc_info=trace)
 
 
 async def watch_over(
-    client: df.DurableOrchestrationClient, services: Services, monitor_id: str, claim: Claim
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    hub_since: datetime | None,
+    monitor_id: str,
+    claim: Claim,
 ) -> Recovery:
     """Do what is to be done about one monitor that is said to be live."""
     # In this order: an instance that completed has stored its end, so that the row then shows it.
     instance = await hub.find(client, monitor_id)
     row = await asyncio.to_thread(services.monitors.get, monitor_id)
     now = services.now()
-    if (row is None or row.run < claim.run) and now < claim.since + START_GRACE:
+    if (row is None or row.run < claim.run) and now < claim.since + CLAIM_GRACE:
         return Recovery.NOTHING  # its caller may be about to claim it
     if row is None or row.run != claim.run:
         # Left by a caller that died before its claim, or when a later run began.
@@ -90,25 +111,30 @@ async def watch_over(
         await asyncio.to_thread(services.monitors.drop_live, monitor_id, claim.run)
     if row is None:
         return Recovery.NOTHING
+    todo = decide_recovery(row, instance, hub_since, now)
+    if todo is Recovery.END and instance is None:
+        # It may have been started after the look for it, and the hub lost since that was asked.
+        instance = await hub.find(client, monitor_id)
+        hub_since = await hub.hub_since(client, services)
+        todo = decide_recovery(row, instance, hub_since, now)
     status = instance.runtime_status if instance else None
-    todo = decide_recovery(row, status, instance.run if instance else None, now)
     match todo:
         case Recovery.SYNC_INDEXES:
             await asyncio.to_thread(services.monitors.sync_indexes, row)
         case Recovery.END:
-            ended = hub.effective_row(row, instance, now)
-            await asyncio.to_thread(services.monitors.finish, ended)
-            log_end(ended, now)
+            await hub.store_end(services, effective_row(row, instance, hub_since, now))
         case Recovery.RESUME:
-            # What was cut off may not have come as far as the list.
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
-            await asyncio.to_thread(services.monitors.note_resumed, row, now)
+            note = partial(transitions.resumed, run=row.run, at=now)
+            await asyncio.to_thread(services.monitors.change, row.id, note)
             await hub.remove_earlier(client, row)
             await hub.ensure_watched(client, row, services.monitors)
             log_event("resumed", row, found=status or "no instance")
+        case Recovery.WAKE:
+            await hub.resume_suspended(client, row)
+            log_event("woken", row, expire_time=row.expire_time)
         case Recovery.FLAG_STALE:
-            if not row.stale:
-                await asyncio.to_thread(services.monitors.flag_stale, row)
+            flag = partial(transitions.flagged_stale, run=row.run)
+            await asyncio.to_thread(services.monitors.change, row.id, flag)
             # Each time, so that the log shows which are stale now.
             log_event(
                 "stale",

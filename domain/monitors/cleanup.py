@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime
 
+from domain.text import Text
 from domain.wire import InternalModel
 
 INTERVAL = timedelta(hours=1)
@@ -28,6 +29,7 @@ class CleanupProgress(InternalModel):
         last_run_at: When the last of them ended.
         instances: Instances purged in it.
         monitors: Monitors whose rows were removed in it.
+        hub: An id of the task hub, made when its cleanup first started.
         last_error: Why the newest run failed, if it did.
     """
 
@@ -37,7 +39,8 @@ class CleanupProgress(InternalModel):
     last_run_at: AwareDatetime | None = None
     instances: int = 0
     monitors: int = 0
-    last_error: str | None = None
+    hub: str | None = None
+    last_error: Text | None = None
 
 
 def windows(

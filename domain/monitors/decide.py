@@ -1,28 +1,44 @@
 """What a watch does after a poll: finish with a verdict, or sleep until the next poll.
 
-1. The job's own end is the verdict, at the deadline too.
+1. The job's own end is the verdict, at the deadline too. Where the source may take an end back, it
+   must last for a while (`settle_seconds`); if the watch ends meanwhile, the end that was seen
+   counts.
 2. If somebody asked to stop the watch, it is `Stopped`.
-3. "Not found" three times in a row is `Lost`, or the outcome that the source gives to jobs that are
-   gone, if the job was seen before: nothing else that a poll sees ends a watch.
-4. At the expire time it is `Unreachable` if the last poll could not see the job, else `Expired`.
-   A poll that was asked for before, and answered after it, is not the last: one more is made.
+3. "Not found" ends a watch as `Lost`; nothing else that a poll sees does. It takes a number of
+   polls in a row and a time, and more of both for a job that was seen before. A source may say that
+   a job which it does not know any more counts as a given outcome.
+4. At the expire time the watch is `Unreachable` if the last poll could not see the job, else
+   `Expired`. A poll that was asked for before, and answered after it, is not the last: one more is
+   made.
 5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
 6. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
-   twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The
-   source's Retry-After makes it longer, the expire time shorter: the last poll is made then.
+   twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The source
+   may ask for more, and gets as much as its configuration grants. The last poll is made at the
+   expire time.
+
+A durable timer may fire up to a second early. So no decision rests on "the timer fired": the last
+poll is planned a second late, and times are compared with the clock.
 """
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
-from domain.monitors.monitor import State, Verdict, Watch
-from domain.outcome import CancelResult, Outcome, Poll
+from domain.monitors.monitor import MonitorFields, State, Verdict, Watch
+from domain.outcome import CancelResult, Outcome, Poll, Rules, StopRequest
 
-NOT_FOUND_LIMIT = 3
+LOST_AFTER_POLLS = 3
+SEEN_LOST_AFTER_POLLS = 5
+SEEN_LOST_FACTOR = 3
+"""How much longer "not found" must last for a job that was seen before."""
+
 BLIND_AFTER = 3
 MAX_BACKOFF = timedelta(minutes=15)
 CANCEL_ATTEMPTS = 5
-HINT_GAP = timedelta(seconds=1)
+TIMER_EARLY = timedelta(seconds=1)
+"""The Functions host cuts the delay of a timer to whole seconds."""
+
+HINT_GAP = timedelta(seconds=2)
 """Hints bring the next poll forward, but not closer than this to the last one."""
 
 _JOB_ENDS = {
@@ -30,28 +46,78 @@ _JOB_ENDS = {
     Outcome.FAILED: State.FAILED,
     Outcome.CANCELLED: State.CANCELLED,
 }
+_READ = (Poll.model_fields.keys() & MonitorFields.model_fields.keys()) - {"outcome", "detail"}
+"""What is read of a job: status, progress, message."""
+
+Fields = TypeVar("Fields", bound=MonitorFields)
 
 
-def observe(watch: Watch, poll: Poll, at: datetime) -> Watch:
-    """The watch with what a poll at the time `at` saw; what it could not see stays."""
-    seen = {
-        name: value
-        for name in ("raw_status", "progress", "message")
-        if (value := getattr(poll, name)) is not None
+class Ending(NamedTuple):
+    """How a watch ends.
+
+    Attributes:
+        state: A final state.
+        reason: Why, for people.
+        cancel_job: Whether the job is to be cancelled before.
+    """
+
+    state: State
+    reason: str
+    cancel_job: bool = False
+
+
+def observe(fields: Fields, poll: Poll, at: datetime) -> Fields:
+    """A watch, or a row, with what a poll at the time `at` saw.
+
+    A poll that saw the job sets all that it read, nothing included. One that did not see the job
+    keeps what was seen before.
+    """
+    if not poll.looked:
+        return fields
+    read = {name: getattr(poll, name) for name in _READ} if poll.saw_job else {}
+    moved = any(getattr(fields, name) != value for name, value in read.items())
+    failures = fields.failures + 1 if poll.outcome.unseen else 0
+    update = {
+        **read,
+        **_not_found(fields, poll, at),
+        **_end_seen(fields, poll, at),
+        "outcome": poll.outcome,
+        "detail": poll.detail,
+        "blind": failures >= BLIND_AFTER or poll.outcome is Outcome.UNAUTHORIZED,
+        "polls": fields.polls + 1,
+        "last_poll_at": at,
+        "failures": failures,
     }
-    failures = watch.failures + 1 if poll.outcome.unseen else 0
-    return watch.model_copy(
-        update={
-            **seen,
-            "outcome": poll.outcome,
-            "detail": poll.detail,
-            "blind": failures >= BLIND_AFTER or poll.outcome is Outcome.UNAUTHORIZED,
-            "polls": watch.polls + 1,
-            "last_poll_at": at,
-            "failures": failures,
-            "not_found": watch.not_found + 1 if poll.outcome is Outcome.NOT_FOUND else 0,
-        }
-    )
+    if moved:
+        update["moved_at"] = at
+    return fields.model_copy(update=update)
+
+
+def _not_found(fields: MonitorFields, poll: Poll, at: datetime) -> dict[str, object]:
+    """The count of "not found". Two polls that a hint brought together count once."""
+    if poll.outcome is not Outcome.NOT_FOUND:
+        gone = {"gone_while_blind": False} if poll.saw_job else {}
+        return {"not_found": 0, "not_found_since": None, "not_found_at": None, **gone}
+    apart = timedelta(seconds=fields.poll_interval_seconds / 2)
+    if fields.not_found_at is not None and at < fields.not_found_at + apart:
+        return {}
+    return {
+        "not_found": fields.not_found + 1,
+        "not_found_since": fields.not_found_since or at,
+        "not_found_at": at,
+        "gone_while_blind": fields.gone_while_blind or fields.failures > 0,
+    }
+
+
+def _end_seen(fields: MonitorFields, poll: Poll, at: datetime) -> dict[str, object]:
+    """The end that was seen, and since when; a poll that saw the job otherwise takes it back."""
+    if not poll.saw_job:
+        return {}
+    if not poll.outcome.is_end:
+        return {"end_seen": None, "end_seen_at": None}
+    lasts = fields.end_seen is poll.outcome and fields.raw_status == poll.raw_status
+    since = fields.end_seen_at if lasts else None
+    return {"end_seen": poll.outcome, "end_seen_at": since or at}
 
 
 def decide(watch: Watch, poll: Poll, now: datetime, asked_at: datetime | None = None) -> Watch:
@@ -63,26 +129,95 @@ def decide(watch: Watch, poll: Poll, now: datetime, asked_at: datetime | None = 
         now: The time.
         asked_at: When the poll was asked for, if that was earlier.
     """
+    if poll.settings:
+        watch = watch.model_copy(update=dict(poll.settings))
     watch = observe(watch, poll, now)
-    ending = _ending(watch, poll, asked_at or now)
+    ending = find_ending(watch, poll.stop, asked_at or now, poll.rules)
     if ending:
-        state, reason, cancel_job = ending
-        verdict = Verdict(state=state, reason=reason, ended_at=now)
+        verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=now)
         return watch.model_copy(
-            update={"verdict": verdict, "cancel_job": cancel_job, "next_poll_at": now}
+            update={"verdict": verdict, "cancel_job": ending.cancel_job, "next_poll_at": now}
         )
-    wait = max(_pause(watch), timedelta(seconds=poll.retry_after_seconds or 0))
-    return watch.model_copy(update={"next_poll_at": min(now + wait, watch.expire_time)})
+    return watch.model_copy(update={"next_poll_at": next_poll_at(watch, poll, now)})
+
+
+def find_ending(
+    fields: MonitorFields, stop: StopRequest | None, asked_at: datetime, rules: Rules | None
+) -> Ending | None:
+    """How a watch, or the watch that a row shows, ends after its last poll; None if it goes on.
+
+    Args:
+        fields: The watch or row with what the last poll saw.
+        stop: Somebody's wish to end the watch.
+        asked_at: When the last poll was asked for.
+        rules: Of the source; None for a poll of a release before 0.2.
+    """
+    if fields.outcome in _JOB_ENDS and not _unsettled(fields, rules):
+        return Ending(_JOB_ENDS[fields.outcome], f"The source reports {fields.raw_status}.")
+    if stop:
+        return _end_that_was_seen(fields) or Ending(State.STOPPED, stop.reason, stop.cancel_job)
+    if _is_lost(fields, rules):
+        if rules and rules.gone and fields.raw_status is not None:
+            why = f"{_why_lost(fields)} That counts as {rules.gone} there."
+            return _end_that_was_seen(fields) or Ending(_JOB_ENDS[rules.gone], why)
+        return _end_that_was_seen(fields) or Ending(State.LOST, _why_lost(fields))
+    if asked_at < fields.expire_time:
+        return None
+    cancel_job = fields.on_expiry == "cancel"
+    seen = _last_seen(fields)
+    if fields.failures:
+        count = "poll" if fields.failures == 1 else f"{fields.failures} polls"
+        why = f"The watch expired, and the last {count} failed: {fields.detail}; {seen}."
+        return _end_that_was_seen(fields) or Ending(State.UNREACHABLE, why, cancel_job)
+    why = f"The watch expired; {seen}."
+    return _end_that_was_seen(fields) or Ending(State.EXPIRED, why, cancel_job)
+
+
+def next_poll_at(fields: MonitorFields, poll: Poll, now: datetime) -> datetime:
+    """When the next poll is made, if no hint comes first.
+
+    The wait is max(interval, back-off, the source's wish as far as it is granted), at most the
+    longest wait of the source. The last poll is planned a second after the expire time.
+    """
+    wish = timedelta(seconds=poll.retry_after_seconds or 0)
+    wait = max(_pause(fields), wish)
+    if not poll.looked:
+        wait = wish or timedelta(seconds=fields.poll_interval_seconds)
+    if poll.rules and poll.rules.longest_wait_seconds:
+        wait = min(wait, timedelta(seconds=poll.rules.longest_wait_seconds))
+    if unsettled := _unsettled(fields, poll.rules):
+        wait = min(wait, unsettled)
+    at = now + wait
+    # Not shortly before the last poll: a timer that fires early would bring both together.
+    return at if at <= fields.expire_time - HINT_GAP else fields.expire_time + TIMER_EARLY
+
+
+def reopened(watch: Watch) -> Watch:
+    """The watch without the verdict that its row does not bear out; it polls again."""
+    return watch.model_copy(update={"verdict": None, "cancel_job": False, "cancel_attempts": 0})
 
 
 def after_cancel(watch: Watch, result: CancelResult) -> Watch:
-    """The watch after the source was asked to cancel the job; it is asked a few times."""
+    """The watch after the source was asked to cancel the job; it is asked a few times.
+
+    A refusal is followed by a look: the job's own end, if it shows one, is the verdict.
+    """
+    if result.void:
+        return reopened(watch)
     attempts = watch.cancel_attempts + 1
     update: dict[str, object] = {"cancel_attempts": attempts}
     if result.accepted:
         update["cancel_result"] = "accepted"
     elif attempts >= CANCEL_ATTEMPTS:
         update["cancel_result"] = f"not accepted: {result.detail}"
+    verdict = watch.verdict
+    if result.poll and result.poll.outcome.is_end and verdict:
+        watch = observe(watch, result.poll, verdict.ended_at)
+        ending = find_ending(watch, None, verdict.ended_at, result.poll.rules)
+        if ending and not ending.cancel_job:
+            now = {"state": ending.state, "reason": ending.reason}
+            update["verdict"] = verdict.model_copy(update=now)
+            update["cancel_result"] = f"not accepted: {result.detail}"
     return watch.model_copy(update=update)
 
 
@@ -96,37 +231,64 @@ def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
     return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
 
 
-def _ending(watch: Watch, poll: Poll, asked_at: datetime) -> tuple[State, str, bool] | None:
-    """The state, why, and whether the job is to be cancelled; None if the watch goes on."""
-    outcome, stop = watch.outcome, poll.stop
-    if outcome in _JOB_ENDS:
-        return _JOB_ENDS[outcome], f"The source reports {watch.raw_status}.", False
-    if stop:
-        return State.STOPPED, stop.reason, stop.cancel_job
-    if watch.not_found >= NOT_FOUND_LIMIT and poll.gone and watch.raw_status is not None:
-        why = f"The source does not know the job any more, which counts as {poll.gone} there."
-        return _JOB_ENDS[poll.gone], why, False
-    if watch.not_found >= NOT_FOUND_LIMIT:
-        why = f"The source did not know the job {watch.not_found} times in a row."
-        return State.LOST, why, False
-    if asked_at < watch.expire_time:
+def _unsettled(fields: MonitorFields, rules: Rules | None) -> timedelta | None:
+    """How long the end that the last poll saw must still last; None if it counts."""
+    if not rules or not fields.outcome or not fields.outcome.is_end or not fields.end_seen_at:
         return None
-    cancel_job = watch.on_expiry == "cancel"
-    if watch.failures:
-        count = "poll" if watch.failures == 1 else f"{watch.failures} polls"
-        why = f"The watch expired, and the last {count} failed: {watch.detail}"
-        return State.UNREACHABLE, why, cancel_job
-    why = f"The watch expired; the job was last seen as {watch.raw_status}."
-    return State.EXPIRED, why, cancel_job
+    lasted = (fields.last_poll_at or fields.end_seen_at) - fields.end_seen_at
+    left = timedelta(seconds=rules.settle_seconds) - lasted
+    return left if left > timedelta(0) else None
 
 
-def _pause(watch: Watch) -> timedelta:
-    interval = timedelta(seconds=watch.poll_interval_seconds)
-    if not watch.failures:
+def _end_that_was_seen(fields: MonitorFields) -> Ending | None:
+    """The end of the job that was seen, but did not last long enough yet."""
+    if fields.end_seen is None:
+        return None
+    why = f"The source reported {fields.raw_status}, and nothing else before the watch ended."
+    return Ending(_JOB_ENDS[fields.end_seen], why)
+
+
+def _is_lost(fields: MonitorFields, rules: Rules | None) -> bool:
+    """Whether "not found" came often enough, and for long enough."""
+    if rules is None:
+        return fields.not_found >= LOST_AFTER_POLLS
+    seen = fields.raw_status is not None
+    polls = SEEN_LOST_AFTER_POLLS if seen else LOST_AFTER_POLLS
+    after = timedelta(seconds=rules.lost_after_seconds * (SEEN_LOST_FACTOR if seen else 1))
+    if fields.not_found < polls or not fields.not_found_at or not fields.not_found_since:
+        return False
+    return fields.not_found_at - fields.not_found_since >= after
+
+
+def _why_lost(fields: MonitorFields) -> str:
+    why = f"The source did not know the job {fields.not_found} times in a row"
+    if fields.not_found_at and fields.not_found_since:
+        seconds = (fields.not_found_at - fields.not_found_since).total_seconds()
+        why += f", for {seconds:.0f} s"
+    why += f"; {_last_seen(fields)}."
+    if fields.gone_while_blind:
+        why += " The watch could not see the job before that, and may have missed its end."
+    return why
+
+
+def _last_seen(fields: MonitorFields) -> str:
+    """The last that was seen of the job, in words."""
+    if fields.raw_status is None:
+        seen = "the job was never seen"
+        if fields.outcome is Outcome.UNRECOGNISED:
+            seen += f": {fields.detail}"
+        return seen
+    return f"the job was last seen as {fields.raw_status}"
+
+
+def _pause(fields: MonitorFields) -> timedelta:
+    interval = timedelta(seconds=fields.poll_interval_seconds)
+    if not fields.failures:
         return interval
-    doublings = min(watch.failures - 1, 20)  # 2 ** 20 s is beyond every limit
+    doublings = min(fields.failures - 1, 20)  # 2 ** 20 s is beyond every limit
     backoff = min(interval * float(2**doublings), max(interval, MAX_BACKOFF))
-    return backoff * (0.9 + 0.2 * _fraction(f"{watch.monitor_id} {watch.polls}"))
+    name = f"{fields.source} {fields.job_id} {fields.polls}"
+    return backoff * (0.9 + 0.2 * _fraction(name))
 
 
 def _fraction(seed: str) -> float:

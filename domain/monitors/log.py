@@ -1,5 +1,6 @@
 """The log of a monitor: what each line says, and when there is one."""
 
+import json
 from datetime import datetime
 
 from pydantic import AwareDatetime, Field
@@ -16,9 +17,9 @@ class LogLine(WireModel):
         run: In which run.
         poll: In which poll; 0 for the start.
         event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
-            changed) or `ended`.
-        from_: What it was before: a raw status, or None.
-        to: What it is now: a raw status, or a state.
+            changed), `overdue`, `stalled`, `changed` (settings) or `ended`.
+        from_: The value before: a raw status, settings as JSON, or None.
+        to: The value now: a raw status, settings as JSON, or a state.
         reason: Why, for an end.
     """
 
@@ -54,6 +55,30 @@ def status_change(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
         to=now.raw_status,
     )
     return [line]
+
+
+def slowness(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
+    """A line for each of `overdue` and `stalled` that this poll found."""
+    found = [name for name in ("overdue", "stalled") if getattr(now, name)]
+    return [
+        LogLine(at=now.last_poll_at, run=now.run, poll=now.polls, event=name, to=now.raw_status)
+        for name in found
+        if now.last_poll_at and not getattr(before, name)
+    ]
+
+
+def changed(before: MonitorRow, now: MonitorRow, at: datetime) -> LogLine:
+    """The line of a change of settings: each old and new value that differs, as JSON."""
+    old, new = before.to_wire(), now.to_wire()
+    names = [name for name in new if new[name] != old[name]]
+    return LogLine(
+        at=at,
+        run=now.run,
+        poll=now.polls,
+        event="changed",
+        from_=json.dumps({name: old[name] for name in names}),
+        to=json.dumps({name: new[name] for name in names}),
+    )
 
 
 def ended(row: MonitorRow) -> LogLine:

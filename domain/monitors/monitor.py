@@ -3,11 +3,12 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.limits import OnExpiry
-from domain.outcome import Outcome, StopRequest
-from domain.wire import InternalModel, WireModel
+from domain.outcome import Outcome, Settings, StopRequest
+from domain.text import Text
+from domain.wire import InternalModel
 
 
 class State(StrEnum):
@@ -44,70 +45,94 @@ class Verdict(InternalModel):
     """
 
     state: State
-    reason: str
+    reason: Text
     ended_at: AwareDatetime
 
 
-class Watch(InternalModel):
-    """The input of a `JobMonitoring` generation: all that it knows.
-
-    The first fields say what is watched and until when. The others are carried from one
-    generation to the next.
+class MonitorFields(InternalModel):
+    """The fields that a `Watch` and a `MonitorRow` share. A new one is declared here, once.
 
     Attributes:
-        monitor_id: See `domain.monitors.monitor_id`.
         source: The name of the configured job system.
         job_id: The job's id there, as it is.
         run: 1 for the first watch over the job, then 2, 3, ...
         started_at: When the watch began.
-        expire_time: When it ends at the latest.
-        timeout_seconds: What the caller asked for, if that was not an `expire_time`.
+        expire_time: When the watch ends at the latest.
+        timeout_seconds: The caller's wish, if that was not an `expire_time`.
         poll_interval_seconds: Time between polls while all is well.
         on_expiry: `cancel` to have the source cancel the job when the watch expires.
-        next_poll_at: When this generation polls, if no hint comes first.
-        last_poll_at: When the generation before polled.
+        last_poll_at: When the last poll was made.
+        next_poll_at: When the next poll is made, if no hint comes first.
         polls: How many polls were made.
         failures: How many polls in a row could not see the job.
-        not_found: How many polls in a row the source said that it knows no such job.
+        not_found: How many polls in a row the source answered that it knows no such job. One that
+            a hint brought forward does not count.
+        not_found_since: When the first of them was made.
+        not_found_at: When the last of them was made.
+        end_seen: An end of the job that must last before it counts.
+        end_seen_at: Since when it lasts.
+        gone_while_blind: Whether the source forgot the job while the watch could not see it.
+        moved_at: When status, progress or message last changed.
         raw_status: The source's own word for the job's status, when last seen.
         progress: 0 to 100, when last seen.
         message: The source's text about the job, when last seen.
-        outcome: What the last poll saw.
+        outcome: The outcome of the last poll.
         detail: Why the last poll could not see the job.
         blind: Whether the watch can't see the job: refused for its credentials, or three
             failures in a row.
-        verdict: The end, once decided; the generations after that only carry it out.
-        cancel_job: Whether the source is to cancel the job before the verdict is stored.
-        cancel_attempts: How often it was asked to.
-        cancel_result: What it said in the end: `accepted`, or why it did not.
-        store_attempts: How often the store did not take the verdict.
-        version: Of this shape, for generations that were started by an earlier release.
+        cancel_result: The source's last word about a wish to cancel the job: `accepted`, or why
+            it was not.
     """
 
-    monitor_id: str
     source: str
     job_id: str
     run: int
     started_at: AwareDatetime
     expire_time: AwareDatetime
-    timeout_seconds: int | None
+    timeout_seconds: int | None = None
     poll_interval_seconds: int
     on_expiry: OnExpiry = "leave"
-    next_poll_at: AwareDatetime
     last_poll_at: AwareDatetime | None = None
+    next_poll_at: AwareDatetime | None = None
     polls: int = 0
     failures: int = 0
     not_found: int = 0
-    raw_status: str | None = None
+    not_found_since: AwareDatetime | None = None
+    not_found_at: AwareDatetime | None = None
+    end_seen: Outcome | None = None
+    end_seen_at: AwareDatetime | None = None
+    gone_while_blind: bool = False
+    moved_at: AwareDatetime | None = None
+    raw_status: Text | None = None
     progress: float | None = None
-    message: str | None = None
+    message: Text | None = None
     outcome: Outcome | None = None
-    detail: str | None = None
+    detail: Text | None = None
     blind: bool = False
+    cancel_result: Text | None = None
+
+
+_SHARED = set(MonitorFields.model_fields)
+
+
+class Watch(MonitorFields):
+    """The input of a `JobMonitoring` generation: all that it knows.
+
+    Attributes:
+        monitor_id: See `domain.monitors.monitor_id`.
+        next_poll_at: When this generation polls, if no hint comes first.
+        verdict: The end, once decided; the generations after that only carry it out.
+        cancel_job: Whether the source is to cancel the job before the verdict is stored.
+        cancel_attempts: How often the source was asked to cancel the job.
+        store_attempts: How often the store did not take the verdict.
+        version: Of this shape, for generations that were started by an earlier release.
+    """
+
+    monitor_id: str
+    next_poll_at: AwareDatetime
     verdict: Verdict | None = None
     cancel_job: bool = False
     cancel_attempts: int = 0
-    cancel_result: str | None = None
     store_attempts: int = 0
     version: int = 1
 
@@ -132,64 +157,64 @@ class Watch(InternalModel):
         }
 
 
-class MonitorRow(WireModel):
-    """A monitor as the store has it and the API shows it. What it shares with `Watch` is there.
+class MonitorRow(MonitorFields):
+    """A monitor as the store has it and the API shows it.
 
     Attributes:
+        id: See `domain.monitors.monitor_id`.
         state: Where the watch stands.
         stale: Whether the watch is silent though it should have polled; the watchdog tells.
         resumed: Whether the watch was started again, and has not polled since.
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
+        result: The result of the job, as JSON text of 16 KiB at most.
+        result_cut: Whether the result was longer.
+        labels: Names and values that the start gave.
+        paused: Whether somebody holds the polls of this watch.
+        overdue: Whether the job runs longer than `warn_after_seconds`.
+        stalled: Whether nothing of the job moved for `stall_after_seconds`.
+        warn_after_seconds: When a job that still runs is overdue, if the start said so.
+        stall_after_seconds: When a job of which nothing moves is stalled, if the start said so.
     """
 
     id: str
-    source: str
-    job_id: str
-    run: int
     state: State
-    started_at: AwareDatetime
-    expire_time: AwareDatetime
-    timeout_seconds: int | None = None
-    poll_interval_seconds: int
-    raw_status: str | None = None
-    progress: float | None = None
-    message: str | None = None
-    outcome: Outcome | None = None
-    detail: str | None = None
-    blind: bool = False
-    polls: int = 0
-    failures: int = 0
-    last_poll_at: AwareDatetime | None = None
-    next_poll_at: AwareDatetime | None = None
     stale: bool = False
     resumed: bool = False
-    on_expiry: OnExpiry = "leave"
     stop: StopRequest | None = None
-    cancel_result: str | None = None
     reason: str | None = None
     ended_at: AwareDatetime | None = None
+    result: str | None = None
+    result_cut: bool = False
+    labels: dict[str, str] = Field(default={})
+    paused: bool = False
+    overdue: bool = False
+    stalled: bool = False
+    warn_after_seconds: int | None = None
+    stall_after_seconds: int | None = None
 
     def first_watch(self) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run."""
-        shared = self.model_dump(include=set(_SHARED) - {"next_poll_at"})
+        shared = self.model_dump(include=_SHARED - {"next_poll_at"})
         return Watch(
             **shared,
             monitor_id=self.id,
             next_poll_at=self.last_poll_at or self.started_at,
         )
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the watch ended, once it has."""
+        if not self.state.final or self.ended_at is None:
+            return None
+        return Verdict(state=self.state, reason=self.reason or "", ended_at=self.ended_at)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that may change while the watch lives."""
+        return Settings.model_validate(self.model_dump(include=set(Settings.model_fields)))
+
     def ended(self, verdict: Verdict) -> "MonitorRow":
         """This row with its end."""
-        return self.model_copy(update=dict(verdict))
-
-
-_SHARED = MonitorRow.model_fields.keys() & Watch.model_fields.keys()
-
-
-def row_of(watch: Watch) -> MonitorRow:
-    """The row that a watch amounts to."""
-    shared = watch.model_dump(include=set(_SHARED))
-    row = MonitorRow(**shared, id=watch.monitor_id, state=State.MONITORING)
-    return row.ended(watch.verdict) if watch.verdict else row
+        return self.model_copy(update={**dict(verdict), "stop": None, "next_poll_at": None})

@@ -14,6 +14,7 @@ import hashlib
 import re
 
 _READABLE = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,99}")
+_ID = re.compile(r"[a-z][a-z0-9-]{0,31}[.~][a-z0-9._~-]{1,100}")
 _SLUG_LENGTH = 40
 _HASH_LENGTH = 32
 
@@ -25,3 +26,8 @@ def monitor_id(source: str, job_id: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", job_id.lower()).strip("-")[:_SLUG_LENGTH]
     digest = hashlib.sha256(job_id.encode()).hexdigest()[:_HASH_LENGTH]
     return f"{source}~{slug}~{digest}"
+
+
+def is_monitor_id(text: str) -> bool:
+    """Whether a text can be the id of a monitor."""
+    return bool(_ID.fullmatch(text))

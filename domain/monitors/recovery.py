@@ -1,52 +1,89 @@
-"""What the watchdog does about a monitor, from its row and its instance.
+"""What a monitor's instance says of it, and what the watchdog does about it.
 
-1. A row that ended needs nothing but tidying: what helps to find it is brought in line.
-2. An instance that was terminated ends the watch: `Terminated`.
-3. A live row whose instance is missing, failed, or of an earlier run, is started again: a claim
-   that never was started, a task hub that was lost. Not within a minute of the start: the caller
-   may be about to do it.
-4. One that runs, but is silent for three poll intervals longer than planned, is flagged stale.
+1. A row that ended needs nothing but its indexes: they are brought in line.
+2. An instance that was terminated ends the watch: `Terminated`. So does one that polled in this
+   task hub and is not there any more: somebody purged it.
+3. A live row whose instance is missing otherwise, failed, or of an earlier run, is started again: a
+   claim that never was started, a task hub that was lost. Not within a minute of the start: the
+   caller may be about to do it.
+4. A suspended watch that is to end, by a wish to stop it or by its expire time, is resumed, so that
+   it ends.
+5. A watch that runs, but has not polled for three poll intervals longer than planned, is flagged
+   stale.
 """
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.monitors.monitor import MonitorRow
+from domain.monitors.instance import Instance
+from domain.monitors.monitor import MonitorRow, State, Verdict
 
 START_GRACE = timedelta(minutes=1)
 """How long a start may take from the claim to the orchestrator."""
+
+CLAIM_GRACE = timedelta(minutes=15)
+"""How long a start may take to its claim: the host ends a function after ten minutes."""
 
 STALE_AFTER_INTERVALS = 3
 
 
 class Recovery(StrEnum):
-    """What to do."""
+    """What to do about a monitor."""
 
     NOTHING = "nothing"
     SYNC_INDEXES = "sync indexes"
     END = "end"
     RESUME = "resume"
+    WAKE = "wake"
     FLAG_STALE = "flag stale"
 
 
-def decide_recovery(
-    row: MonitorRow, runtime_status: str | None, instance_run: int | None, now: datetime
-) -> Recovery:
-    """What to do about a monitor.
+def effective_row(
+    row: MonitorRow, instance: Instance | None, hub_since: datetime | None, now: datetime
+) -> MonitorRow:
+    """The row as its instance shows it: a live row whose instance was ended has ended.
+
+    An instance of an earlier run says nothing: the new one is about to start.
 
     Args:
-        row: Its row.
-        runtime_status: Of its instance, as the management API spells it; None if there is none.
-        instance_run: The run that the instance watches.
+        row: The row.
+        instance: Its instance, looked up after the row was read; None if there is none.
+        hub_since: Since when the task hub is known to be this one; None if it is not known.
         now: The time.
     """
     if row.state.final:
+        return row
+    if instance is None:
+        if hub_since is None or not polled_since(row, hub_since):
+            return row
+        reason, at = "Its instance was removed through the management API.", None
+    elif instance.run == row.run and instance.terminated:
+        reason, at = (
+            instance.reason or "Terminated through the management API.",
+            instance.updated_at,
+        )
+    else:
+        return row
+    return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=at or now))
+
+
+def polled_since(row: MonitorRow, moment: datetime) -> bool:
+    """Whether this run polled at or after the moment, and was not started again since."""
+    return row.last_poll_at is not None and row.last_poll_at >= moment and not row.resumed
+
+
+def decide_recovery(
+    row: MonitorRow, instance: Instance | None, hub_since: datetime | None, now: datetime
+) -> Recovery:
+    """What to do about a monitor; the arguments are those of `effective_row`."""
+    if row.state.final:
         return Recovery.SYNC_INDEXES
-    ours = instance_run == row.run
-    if ours and runtime_status in ("Terminated", "Canceled"):
+    if effective_row(row, instance, hub_since, now).state.final:
         return Recovery.END
-    if not ours or runtime_status in (None, "Failed", "Completed"):
+    if instance is None or instance.run != row.run or instance.ended:
         return Recovery.RESUME if now >= row.started_at + START_GRACE else Recovery.NOTHING
+    if instance.suspended and (row.stop or now > row.expire_time):
+        return Recovery.WAKE
     expected = row.next_poll_at or row.started_at
     stale_after = STALE_AFTER_INTERVALS * timedelta(seconds=row.poll_interval_seconds)
     if now > expected + stale_after + START_GRACE:

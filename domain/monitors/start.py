@@ -1,11 +1,12 @@
 """The request that starts a monitor: parsed, checked whole, and compared with a live one."""
 
+import re
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from domain.errors import Fault, InvalidInput
 from domain.faults import fault_text
@@ -25,26 +26,40 @@ from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from domain.sources.file import Sources
 from domain.sources.source import Source
+from domain.text import is_carriable
 from domain.wire import WireModel
 
 JOB_ID_LENGTH = 1_024
+LABELS, LABEL_LENGTH = 16, 128
+_LABEL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 def job_id_fault(job_id: str) -> str | None:
     """Why a text can't be a job id, or None. Spaces, slashes and unicode are fine."""
     if not 1 <= len(job_id) <= JOB_ID_LENGTH:
         return f"must have 1 to {JOB_ID_LENGTH} characters"
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in job_id):
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in job_id) or not is_carriable(job_id):
         return "must not hold control characters"
     if job_id in (".", ".."):
         return "must not be . or .., which mean another place in a URL"
     return None
 
 
-def _valid_job_id(job_id: str) -> str:
+def _one_text(value: object, info: ValidationInfo) -> object:
+    """The one text of a job's id that has parts, if it came as an object."""
+    source = (info.context or {}).get("source")
+    if isinstance(value, dict) and source and source.job_id_parts:
+        return source.job_id_text(value)
+    return value
+
+
+def _valid_job_id(job_id: str, info: ValidationInfo) -> str:
     fault = job_id_fault(job_id)
     if fault:
         raise ValueError(fault)
+    source = (info.context or {}).get("source")
+    if source:
+        source.job_id_text(job_id)
     return job_id
 
 
@@ -67,30 +82,57 @@ def _still_to_come(moment: datetime, info: ValidationInfo) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _valid_labels(labels: dict[str, str]) -> dict[str, str]:
+    if len(labels) > LABELS:
+        raise ValueError(f"must be {LABELS} pairs at the most")
+    for name, value in labels.items():
+        if not _LABEL_NAME.fullmatch(name):
+            raise ValueError("must have names of 1 to 63 of A-Z, a-z, 0-9, _, . and -")
+        if not 0 < len(value) <= LABEL_LENGTH or not value.isprintable():
+            raise ValueError(f"must have values of 1 to {LABEL_LENGTH} printable characters")
+    return labels
+
+
+Moment = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_still_to_come)] | None,
+    BeforeValidator(_parse_moment),
+]
+Seconds = Annotated[int, Field(ge=1, le=MAX_WATCH_SECONDS)]
+Interval = Annotated[int, Field(ge=1, le=MAX_POLL_INTERVAL_SECONDS)]
+Labels = Annotated[dict[str, str], AfterValidator(_valid_labels)]
+
+
 class StartRequest(WireModel):
     """The body of `POST /api/monitors`.
 
     Attributes:
         source: Name of a source; may be left out if there is one, or a default.
-        job_id: A job to watch. This or `job`. The request may have it as an object, where ids have
-            parts; here it is one text.
-        job: What the source is to start, then to be watched; as the source takes it.
+        job_id: A job to watch. This or `job`. Where ids have parts, the request may have an object;
+            here it is one text.
+        job: A job for the source to start, which is watched then; as the source takes it.
+        fresh: Whether a watch over a job that ended begins again.
         expire_time: When the watch ends at the latest, with an offset. This or the next.
         timeout_seconds: The same as a time from now.
         poll_interval_seconds: Time between polls.
-        on_expiry: `cancel` to have the job cancelled when the watch expires, else `leave`.
+        on_expiry: `cancel` to let the source cancel the job when the watch expires, else `leave`.
+        labels: Names and values, for people and for filters.
+        warn_after_seconds: When the job is overdue, if it still runs.
+        stall_after_seconds: When the job is stalled, if nothing of it moves.
     """
 
     source: str | None = None
-    job_id: Annotated[str, AfterValidator(_valid_job_id)] | None = None
-    job: dict[str, JsonValue] | None = None
-    expire_time: Annotated[
-        Annotated[AwareDatetime, AfterValidator(_still_to_come)] | None,
-        BeforeValidator(_parse_moment),
+    job_id: Annotated[
+        Annotated[str, AfterValidator(_valid_job_id)] | None, BeforeValidator(_one_text)
     ] = None
-    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_WATCH_SECONDS)] | None = None
-    poll_interval_seconds: Annotated[int, Field(ge=1, le=MAX_POLL_INTERVAL_SECONDS)] | None = None
+    job: dict[str, JsonValue] | None = None
+    fresh: bool = False
+    expire_time: Moment = None
+    timeout_seconds: Seconds | None = None
+    poll_interval_seconds: Interval | None = None
     on_expiry: OnExpiry | None = None
+    labels: Labels | None = None
+    warn_after_seconds: Seconds | None = None
+    stall_after_seconds: Seconds | None = None
 
     def new_row(self, source: Source, job_id: str, now: datetime) -> MonitorRow:
         """The row of the first watch over a job, which starts now."""
@@ -106,11 +148,22 @@ class StartRequest(WireModel):
             timeout_seconds=seconds,
             poll_interval_seconds=self.poll_interval_seconds or source.poll_interval_seconds,
             on_expiry=self.on_expiry or source.on_expiry,
+            labels=self.labels or {},
+            warn_after_seconds=self.warn_after_seconds,
+            stall_after_seconds=self.stall_after_seconds,
         )
 
     def differences(self, row: MonitorRow) -> list[Fault]:
-        """What this request asks for and the live watch does not do; what it leaves out is fine."""
-        asked = ("expire_time", "timeout_seconds", "poll_interval_seconds", "on_expiry")
+        """The wishes of this request that the live watch does not meet."""
+        asked = (
+            "expire_time",
+            "timeout_seconds",
+            "poll_interval_seconds",
+            "on_expiry",
+            "labels",
+            "warn_after_seconds",
+            "stall_after_seconds",
+        )
         return [
             Fault(wire_name, f"is {self._show(name)} here, the live monitor has {live}")
             for name in asked
@@ -121,6 +174,36 @@ class StartRequest(WireModel):
 
     def _show(self, name: str) -> Any:
         return self.to_wire()[type(self).model_fields[name].alias or name]
+
+
+class ChangeRequest(WireModel):
+    """The body of `PATCH /api/monitors/{id}`: what is left out stays as it is.
+
+    Attributes:
+        expire_time: When the watch ends at the latest, with an offset. This or the next.
+        timeout_seconds: The same as a time from now.
+        poll_interval_seconds: Time between polls.
+        on_expiry: `cancel` or `leave`.
+        labels: All labels; an empty object takes them away.
+        paused: Whether the polls are held. A paused watch still expires.
+    """
+
+    expire_time: Moment = None
+    timeout_seconds: Seconds | None = None
+    poll_interval_seconds: Interval | None = None
+    on_expiry: OnExpiry | None = None
+    labels: Labels | None = None
+    paused: bool | None = None
+
+    def settings(self, now: datetime) -> dict[str, object]:
+        """The new values of the row's fields."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        settings = {name: value for name, value in given.items() if value is not None}
+        if self.timeout_seconds is not None:
+            settings["expire_time"] = now + timedelta(seconds=self.timeout_seconds)
+        elif self.expire_time is not None:
+            settings["timeout_seconds"] = None
+        return settings
 
 
 @dataclass(frozen=True)
@@ -137,37 +220,60 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     Raises:
         InvalidInput: Names every fault of the request.
     """
-    body = body.removeprefix(BOM_UTF8)  # some clients begin with one; strict parsers refuse it
+    document = _object(body)
+    source_faults: list[Fault] = []
+    source = _source(document.get("source"), sources, source_faults)
+    request, faults = _read(body, StartRequest, {"now": now, "source": source})
+    faults += source_faults
+    faults += _faults_of_the_whole(document, source)
+    if faults or source is None or request is None:
+        raise InvalidInput(faults)
+    return Start(request, source)
+
+
+def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeRequest:
+    """Read and check the body of a change; InvalidInput names every fault."""
+    document = _object(body)
+    request, faults = _read(body, ChangeRequest, {"now": now})
+    faults += _faults_of_both_times(document)
+    if document.get("onExpiry") == "cancel" and (source is None or source.cancel is None):
+        faults.append(Fault("onExpiry", "can't be cancel: the source has no cancel"))
+    if not document:
+        faults.append(Fault("body", "must name at least one setting"))
+    if faults or request is None:
+        raise InvalidInput(faults)
+    return request
+
+
+Request = TypeVar("Request", bound=WireModel)
+
+
+def _object(body: bytes) -> dict[str, object]:
+    """The body as a JSON object."""
     try:
-        document = from_json(body, allow_inf_nan=False)
+        document = from_json(_without_mark(body), allow_inf_nan=False)
     except ValueError as error:
         raise InvalidInput([Fault("body", f"is not valid JSON: {error}")]) from None
     if not isinstance(document, dict):
         raise InvalidInput([Fault("body", "must be a JSON object")])
-    faults: list[Fault] = []
-    source_faults: list[Fault] = []
-    source = _source(document.get("source"), sources, source_faults)
-    id_fault = None
-    if isinstance(document.get("jobId"), dict) and source and source.job_id_parts:
-        try:
-            body = to_json(document | {"jobId": source.job_id_text(document["jobId"])})
-        except ValueError as error:
-            id_fault = str(error)
+    return document
+
+
+def _read(
+    body: bytes, model: type[Request], context: Mapping[str, Any]
+) -> tuple[Request | None, list[Fault]]:
+    """The body as the model, and the faults of its fields."""
     try:
-        request = StartRequest.model_validate_json(body, strict=True, context={"now": now})
+        text = _without_mark(body)
+        return model.model_validate_json(text, strict=True, context=dict(context)), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        faults = [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
-        faults = [
-            Fault("jobId", id_fault) if id_fault and f.where == "jobId" else f for f in faults
-        ]
-    faults += source_faults
-    if not faults and source and request.job_id:
-        faults += _part_faults(source, request.job_id)
-    faults += _faults_of_the_whole(document, source)
-    if faults or source is None:
-        raise InvalidInput(faults)
-    return Start(request, source)
+        return None, [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
+
+
+def _without_mark(body: bytes) -> bytes:
+    """The body without the byte order mark of some clients, which strict parsers refuse."""
+    return body.removeprefix(BOM_UTF8)
 
 
 def _source(name: object, sources: Sources, faults: list[Fault]) -> Source | None:
@@ -181,22 +287,18 @@ def _source(name: object, sources: Sources, faults: list[Fault]) -> Source | Non
         return None
 
 
-def _part_faults(source: Source, job_id: str) -> Sequence[Fault]:
-    try:
-        source.job_id(job_id)
-    except InvalidInput as error:
-        return error.faults
-    return ()
-
-
 def _faults_of_the_whole(document: dict[str, object], source: Source | None) -> Iterator[Fault]:
-    """What no field shows alone."""
+    """The faults that no field shows alone."""
     given = {name for name, value in document.items() if value is not None}
     if len(given & {"jobId", "job"}) != 1:
         yield Fault("jobId", "give exactly one of jobId and job")
-    if {"expireTime", "timeoutSeconds"} <= given:
-        yield Fault("expireTime", "give expireTime or timeoutSeconds, not both")
+    yield from _faults_of_both_times(document)
     if "job" in given and source and source.submit is None:
         yield Fault("job", f"can't be started: source {source.name} has no submit")
     if document.get("onExpiry") == "cancel" and source and source.cancel is None:
         yield Fault("onExpiry", f"can't be cancel: source {source.name} has no cancel")
+
+
+def _faults_of_both_times(document: dict[str, object]) -> Iterator[Fault]:
+    if document.get("expireTime") is not None and document.get("timeoutSeconds") is not None:
+        yield Fault("expireTime", "give expireTime or timeoutSeconds, not both")

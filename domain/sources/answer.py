@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from domain.sources.source import Source
-from domain.texts import both_ends
 
 # A string, a number, or a word. The end of a string may be missing, so that no text is read twice.
 _TOKEN = re.compile(

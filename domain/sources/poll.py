@@ -114,14 +114,9 @@ class _Reader:
     def _refused(self, ruling: Ruling) -> Poll:
         outcome, why = _REFUSALS[ruling.kind]
         detail = f"{self._answer.http_word}: {why}"
-        if ruling.kind is not Kind.NOT_FOUND:
-            return Poll(outcome=outcome, detail=detail)
-        gone = self._source.outcomes.gone
-        return Poll(
-            outcome=outcome,
-            detail=detail if ruling.given else self._answer.http_word,
-            gone=Outcome(gone) if gone else None,
-        )
+        if ruling.kind is Kind.NOT_FOUND and not ruling.given:
+            detail = self._answer.http_word
+        return Poll(outcome=outcome, detail=detail)
 
     def _seen(self, raw: str) -> tuple[Poll, str, list[Found]]:
         outcomes = self._source.outcomes

@@ -30,6 +30,7 @@ from domain.sources.auth import Table, header_text
 from domain.sources.expression import Expression, JmesPath, Rule
 from domain.sources.job_id import WHOLE, JobId
 from domain.sources.template import (
+    JobValues,
     about_job_body,
     about_job_url,
     body_faults,
@@ -234,6 +235,15 @@ class SubmitEndpoint(Endpoint):
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     body: Body = Field(default="{job}", repr=False)
     job_id: Annotated[JobIdPlace | dict[str, JobIdPlace], BeforeValidator(_job_id_place)]
+
+    def named(self, job: JobValues) -> str | dict[str, str] | None:
+        """The id that a caller gives the job, or its parts; None if the answer says any of it."""
+        place = self.job_id
+        if isinstance(place, dict):
+            texts = {name: each for name, each in place.items() if isinstance(each, str)}
+            named = {name: job.text(each) for name, each in texts.items()}
+            return named if len(named) == len(place) else None
+        return job.text(place) if isinstance(place, str) else None
 
     @check("job_id")
     @classmethod

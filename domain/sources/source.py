@@ -9,7 +9,7 @@ from pydantic import field_validator as check
 
 from domain.errors import Fault, InvalidInput
 from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
-from domain.outcome import Outcome
+from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
 from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
 from domain.sources.job_id import JobId, job_id_of, joined
@@ -95,6 +95,16 @@ class Source(Table):
     Attributes:
         job_id_parts: The names of the parts that ids have there, in their order; none for ids of
             one part. See `domain.sources.job_id`.
+        max_wait_seconds: The longest wait that the source may ask for with Retry-After.
+        remembers_seconds: How long the system knows a job that ended. Polls come at least twice in
+            that time.
+        lost_after_seconds: How long "not found" must last until a watch is lost; three times as
+            long for a job that was seen before.
+        settle_seconds: For raw statuses of ends that the system may take back: how long each must
+            last.
+        warn_after_seconds: When a job that still runs is overdue.
+        stall_after_seconds: When a job of which neither status nor progress nor message moves is
+            stalled.
     """
 
     name: str
@@ -104,6 +114,12 @@ class Source(Table):
     timeout_seconds: int = Field(default=DAY, ge=1, le=MAX_WATCH_SECONDS)
     on_expiry: OnExpiry = "leave"
     job_id_parts: Annotated[tuple[PartName, ...], Field(min_length=2)] = ()
+    max_wait_seconds: int = Field(default=900, ge=1, le=DAY)
+    remembers_seconds: int | None = Field(default=None, ge=2)
+    lost_after_seconds: int = Field(default=300, ge=0, le=MAX_WATCH_SECONDS)
+    settle_seconds: dict[str, Annotated[int, Field(ge=0, le=DAY)]] = Field(default={})
+    warn_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
+    stall_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
     headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
     submit: SubmitEndpoint | None = None
@@ -147,29 +163,41 @@ class Source(Table):
         job_id_of(text, self.job_id_parts)
         return text
 
+    def rules(self, raw_status: str | None) -> Rules:
+        """The rules by which a poll that saw this status is read."""
+        return Rules(
+            lost_after_seconds=self.lost_after_seconds,
+            longest_wait_seconds=self.remembers_seconds and self.remembers_seconds / 2,
+            settle_seconds=self.settle_seconds.get(raw_status or "", 0),
+            warn_after_seconds=self.warn_after_seconds,
+            stall_after_seconds=self.stall_after_seconds,
+            gone=Outcome(self.outcomes.gone) if self.outcomes.gone else None,
+        )
+
+    def granted(self, poll: Poll) -> Poll:
+        """The poll with this source's rules, and with no longer a wait than they grant."""
+        update: dict[str, object] = {"rules": self.rules(poll.raw_status)}
+        asked = poll.retry_after_seconds
+        if asked is not None and asked > self.max_wait_seconds:
+            wish = f"the source asks for a wait of {asked:.0f} s, and gets {self.max_wait_seconds}"
+            update["retry_after_seconds"] = self.max_wait_seconds
+            update["detail"] = f"{poll.detail}; {wish}" if poll.detail else wish
+        return poll.model_copy(update=update)
+
     def status_request(self, job_id: str) -> Request:
         """The request that asks for a job; raises ValueError for "", "." and ".."."""
         return self._about(self.status, job_id)
 
-    def submit_request(
-        self, job: Mapping[str, object]
-    ) -> tuple[Request, str | Mapping[str, str] | None]:
-        """The request that starts a job, and the job's id or its parts, where callers name them.
+    def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
+        """The request that starts a job, and the job's id where the caller names all of it.
 
         Raises:
-            InvalidInput: The job lacks what the request needs of it.
+            InvalidInput: The job lacks what the request needs of it, or names itself badly.
             ValueError: The source has no submit table.
         """
         if self.submit is None:
             raise ValueError(f"{self.name} has no submit")
         values = JobValues(job)
-        place = self.submit.job_id
-        named: str | Mapping[str, str] | None = None
-        if isinstance(place, str):
-            named = values.text(place)
-        elif isinstance(place, dict):
-            texts = {name: each for name, each in place.items() if isinstance(each, str)}
-            named = {name: values.text(each) for name, each in texts.items()}
         headers = self._headers(self.submit)
         request = Request(
             method=self.submit.method,
@@ -177,8 +205,14 @@ class Source(Table):
             headers=headers,
             body=values.body(template_of(self.submit.body, headers)),
         )
+        named = self.submit.named(values)
         values.check()
-        return request, named
+        if named is None:
+            return request, None
+        try:
+            return request, self.job_id_text(named)
+        except ValueError as error:
+            raise InvalidInput([Fault("job", f"names the job in a way that {error}")]) from None
 
     def cancel_request(self, job_id: str) -> Request:
         """The request that cancels a job; ValueError if there is no cancel or the id is bad."""

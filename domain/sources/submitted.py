@@ -9,19 +9,18 @@ from domain.sources.expression import Expression
 from domain.sources.request import JobIdPlace
 from domain.sources.rules import Kind, rule_on
 from domain.sources.source import Source
+from domain.sources.template import JobValues
 
 _ANSWER_SHOWN = 500  # characters
 
 
-def read_submitted(
-    source: Source, answer: Answer, named: str | Mapping[str, str] | None = None
-) -> str:
+def read_submitted(source: Source, answer: Answer, job: Mapping[str, object]) -> str:
     """The id of the job that an answer says was started.
 
     Args:
         source: The source that was asked to start it, with the credentials of the request.
         answer: The answer.
-        named: The id, or parts of it, that the caller gave the job.
+        job: The job as the caller sent it, which may say the id or parts of it.
 
     Raises:
         SourceRefused: It was not started, or has no id; the text quotes the answer.
@@ -30,17 +29,16 @@ def read_submitted(
         raise ValueError(f"{source.name} has no submit")
     if rule_on(source.submit, answer).kind is not Kind.OK:
         raise SourceRefused(f"{source.name}: {quoted(source, answer)}")
-    place = source.submit.job_id
     try:
-        value = _named_or_found(answer, place, named)
+        value = _named_or_found(answer, source.submit.job_id, JobValues(job))
     except ValueError as error:
-        raise SourceRefused(no_id(source, answer, str(error))) from None
+        raise SourceRefused(no_id(source, answer, str(error)), may_run=True) from None
     try:
         return source.job_id_text(value)
     except ValueError as error:
         none = "its answer holds no job id where the configuration looks for it"
         why = f"the job id in its answer {error}" if source.job_id_parts else none
-        raise SourceRefused(no_id(source, answer, why)) from None
+        raise SourceRefused(no_id(source, answer, why), may_run=True) from None
 
 
 def no_id(source: Source, answer: Answer, why: str) -> str:
@@ -68,18 +66,13 @@ def _text(source: Source, answer: Answer) -> str:
 
 
 def _named_or_found(
-    answer: Answer,
-    place: JobIdPlace | Mapping[str, JobIdPlace],
-    named: str | Mapping[str, str] | None,
+    answer: Answer, place: JobIdPlace | Mapping[str, JobIdPlace], job: JobValues
 ) -> object:
     """The id as the caller gave it, else as the answer says it; of several parts, each so."""
     match place:
         case Expression():
             return place.search(answer.seen_by(whole=place.of_answer))
         case str():
-            return named
+            return job.text(place)
         case _:
-            given = named if isinstance(named, Mapping) else {}
-            return {
-                name: _named_or_found(answer, each, given.get(name)) for name, each in place.items()
-            }
+            return {name: _named_or_found(answer, each, job) for name, each in place.items()}

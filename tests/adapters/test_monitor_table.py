@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.data.tables import UpdateMode
 
+from adapters.monitor_entities import list_entity, live_entity
 from adapters.monitor_table import Ended, MonitorTable
 from adapters.table import Table
 from demo.azurite import Azurite
 from demo.ports import free_ports
 from domain.errors import StoreUnavailable
-from domain.monitors.decide import decide, observe
-from domain.monitors.monitor import MonitorRow, State, Verdict, Watch, row_of
-from domain.outcome import Outcome, Poll, StopRequest
+from domain.monitors.monitor import MonitorRow, State
+from domain.outcome import StopRequest
 from tests.api import new_job_id
+from tests.changes import ask_to_stop, claim_again, end, poll, restart, resume
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=9)
@@ -44,24 +46,14 @@ def row() -> MonitorRow:
     )
 
 
-def seen(watch: Watch, status: str, polls: int = 0) -> Watch:
-    poll = Poll(outcome=Outcome.RUNNING, raw_status=status, progress=12.5, message="ok")
-    return observe(watch.model_copy(update={"polls": polls}), poll, NOW + timedelta(minutes=1))
-
-
-def finished(watch: Watch, state: State = State.SUCCEEDED) -> MonitorRow:
-    verdict = Verdict(state=state, reason="because", ended_at=NOW + timedelta(hours=1))
-    return row_of(watch.model_copy(update={"verdict": verdict}))
-
-
-def ended(table: MonitorTable, monitor_id: str, before: datetime = LATER) -> list[Ended]:
+def for_removal(table: MonitorTable, monitor_id: str, before: datetime = LATER) -> list[Ended]:
     """What the cleanup finds of a monitor."""
     return [each for each in table.ended_before(before) if each.monitor_id == monitor_id]
 
 
 def remove(table: MonitorTable, monitor_id: str) -> bool:
     """As the cleanup does."""
-    found = ended(table, monitor_id)
+    found = for_removal(table, monitor_id)
     removed = [table.delete(each) for each in found]
     table.unlist(found)
     return removed == [True]
@@ -76,16 +68,17 @@ def log(table: MonitorTable, monitor_id: str) -> list[tuple[str, str | None, str
 def test_a_row_comes_back_as_it_went_in(table: MonitorTable, row: MonitorRow) -> None:
     assert table.claim(row)
     assert table.get(row.id) == row
-    end = finished(seen(row.first_watch(), "busy"))
-    table.finish(end)
-    assert table.get(row.id) == end
+    poll(table, row, "busy")
+    last = end(table, row)
+    assert (last.state, last.raw_status) == (State.SUCCEEDED, "busy")
+    assert table.get(row.id) == last
 
 
 def test_only_one_of_fifty_claims_wins(table: MonitorTable, row: MonitorRow) -> None:
     """I1."""
     with ThreadPoolExecutor(50) as pool:
         won = list(pool.map(lambda _: table.claim(row), range(50)))
-    assert won.count(True) == 1
+    assert len(list(filter(None, won))) == 1
     assert log(table, row.id) == [("started", None, "Monitoring")]
 
 
@@ -98,14 +91,12 @@ def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
     table: MonitorTable, row: MonitorRow
 ) -> None:
     table.claim(row)
-    watch = row.first_watch()
     for number, status in enumerate(["queued", "queued", "busy"]):
-        watch = seen(watch, status, number)
-        assert table.heartbeat(watch)
+        assert poll(table, row, status, number)
     stored = table.get(row.id)
     assert stored is not None
     assert (stored.raw_status, stored.progress, stored.polls) == ("busy", 12.5, 3)
-    assert stored.last_poll_at == NOW + timedelta(minutes=1)
+    assert stored.last_poll_at == NOW + timedelta(minutes=2)
     assert log(table, row.id) == [
         ("started", None, "Monitoring"),
         ("status", None, "queued"),
@@ -113,71 +104,44 @@ def test_a_heartbeat_tells_what_was_seen_and_logs_each_change(
     ]
 
 
-def test_what_the_store_did_not_take_comes_with_the_end(
-    table: MonitorTable, row: MonitorRow
-) -> None:
-    """I2: the line of the last poll is not lost."""
-    table.claim(row)
-    end = finished(seen(row.first_watch(), "done"))
-    for _ in range(2):
-        table.finish(end)
-    assert log(table, row.id) == [
-        ("started", None, "Monitoring"),
-        ("status", None, "done"),
-        ("ended", "done", "Succeeded"),
-    ]
-
-
-def test_an_end_that_knows_less_than_the_row_tells_of_no_change(
-    table: MonitorTable, row: MonitorRow
-) -> None:
-    """As the watchdog's, if a poll came after its look."""
-    table.claim(row)
-    table.heartbeat(seen(row.first_watch(), "busy"))
-    table.finish(finished(row.first_watch(), State.TERMINATED))
-    assert [line[0] for line in log(table, row.id)] == ["started", "status", "ended"]
-
-
 def test_a_watch_that_is_resumed_is_noted_until_its_next_poll(
     table: MonitorTable, row: MonitorRow
 ) -> None:
     table.claim(row)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: table.note_resumed(row, NOW), range(8)))
+        list(pool.map(lambda _: resume(table, row, NOW), range(8)))
     noted = table.get(row.id)
     assert noted == row.model_copy(update={"resumed": True})
-    assert table.heartbeat(seen(row.first_watch(), "busy"))
+    assert poll(table, row, "busy")
     beaten = table.get(row.id)
     assert beaten is not None
     assert not beaten.resumed
-    table.note_resumed(row, NOW)
+    resume(table, row, NOW)
     events = [line[0] for line in log(table, row.id)]
     assert events == ["started", "resumed", "status", "resumed"]
-    table.finish(finished(seen(row.first_watch(), "busy")))
-    table.note_resumed(row, NOW)
+    end(table, row)
+    resume(table, row, NOW)
     assert len(log(table, row.id)) == 5
 
 
 def test_a_poll_that_runs_twice_leaves_one_line(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
-    watch = seen(row.first_watch(), "busy")
-    assert all(table.heartbeat(watch) for _ in range(2))
+    assert all(poll(table, row, "busy") for _ in range(2))
     assert log(table, row.id) == [("started", None, "Monitoring"), ("status", None, "busy")]
 
 
 def test_a_late_poll_does_not_overwrite_a_final_row(table: MonitorTable, row: MonitorRow) -> None:
     """I3."""
     table.claim(row)
-    end = finished(row.first_watch())
-    table.finish(end)
-    assert not table.heartbeat(seen(row.first_watch(), "busy", 9))
-    assert table.get(row.id) == end
+    last = end(table, row)
+    assert not poll(table, row, "busy", 99)
+    assert table.get(row.id) == last
 
 
 def test_a_late_poll_does_not_overwrite_a_newer_one(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
-    table.heartbeat(seen(row.first_watch(), "new", 5))
-    assert not table.heartbeat(seen(row.first_watch(), "old", 3))
+    poll(table, row, "new", 5)
+    assert not poll(table, row, "old", 3)
     stored = table.get(row.id)
     assert stored is not None
     assert stored.raw_status == "new"
@@ -186,27 +150,26 @@ def test_a_late_poll_does_not_overwrite_a_newer_one(table: MonitorTable, row: Mo
 def test_a_wish_to_stop_is_there_until_the_end(table: MonitorTable, row: MonitorRow) -> None:
     """A heartbeat that comes between must not lose it."""
     stop = StopRequest(reason="not needed", cancel_job=True)
-    assert not table.request_stop(row.id, 1, stop)
+    assert not ask_to_stop(table, row, stop)
     table.claim(row)
-    assert table.request_stop(row.id, 1, stop)
-    beaten = table.heartbeat(seen(row.first_watch(), "busy"))
+    assert ask_to_stop(table, row, stop)
+    beaten = poll(table, row, "busy")
     assert beaten is not None
     assert beaten.now.stop == stop
     stored = table.get(row.id)
     assert stored is not None
     assert stored.stop == stop
-    table.finish(finished(row.first_watch(), State.STOPPED))
-    assert not table.request_stop(row.id, 1, stop)
-    assert not table.request_stop(row.id, 2, stop)
+    end(table, row, State.STOPPED)
+    assert not ask_to_stop(table, row, stop)
+    assert not ask_to_stop(table, row.model_copy(update={"run": 2}), stop)
 
 
 def test_an_end_is_written_once(table: MonitorTable, row: MonitorRow) -> None:
     """I2, I3: the activity may run twice, and a second verdict changes nothing."""
     table.claim(row)
-    first = finished(row.first_watch())
-    for end in (first, first, finished(row.first_watch(), State.EXPIRED)):
-        table.finish(end)
-    assert table.get(row.id) == first
+    first = end(table, row)
+    assert end(table, row) == first
+    assert end(table, row, State.EXPIRED) == first
     assert [line[0] for line in log(table, row.id)] == ["started", "ended"]
 
 
@@ -215,12 +178,11 @@ def test_a_new_run_keeps_the_earlier_outcome_and_outlives_its_late_writes(
 ) -> None:
     """I3."""
     table.claim(row)
-    expired = finished(row.first_watch(), State.EXPIRED)
-    table.finish(expired)
+    expired = end(table, row, State.EXPIRED)
     again = row.model_copy(update={"run": 2})
-    assert table.claim_again(expired, again)
-    table.finish(finished(row.first_watch(), State.LOST))
-    assert not table.heartbeat(seen(row.first_watch(), "old", 7))
+    assert claim_again(table, expired, again)
+    end(table, row, State.LOST)
+    assert not poll(table, row, "old", 7)
     assert table.get(row.id) == again
     assert log(table, row.id) == [
         ("started", None, "Monitoring"),
@@ -232,30 +194,20 @@ def test_a_new_run_keeps_the_earlier_outcome_and_outlives_its_late_writes(
 def test_only_one_of_many_begins_the_next_run(table: MonitorTable, row: MonitorRow) -> None:
     """I1."""
     table.claim(row)
-    expired = finished(row.first_watch(), State.EXPIRED)
-    table.finish(expired)
+    expired = end(table, row, State.EXPIRED)
     again = row.model_copy(update={"run": 2})
     with ThreadPoolExecutor(20) as pool:
-        won = list(pool.map(lambda _: table.claim_again(expired, again), range(20)))
-    assert won.count(True) == 1
-
-
-def test_an_end_comes_also_where_the_row_was_deleted(table: MonitorTable, row: MonitorRow) -> None:
-    """I2: the start was answered, so the end is stored."""
-    end = finished(seen(row.first_watch(), "busy"))
-    table.finish(end)
-    assert table.get(row.id) == end
+        won = list(pool.map(lambda _: claim_again(table, expired, again), range(20)))
+    assert len(list(filter(None, won))) == 1
 
 
 def test_a_removed_monitor_takes_its_log_along(
     table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table.claim(row)
-    watch = row.first_watch()
     for number in range(220):  # more than two transactions hold
-        watch = seen(watch, f"status-{number}", number)
-        table.heartbeat(watch)
-    table.finish(finished(watch))
+        poll(table, row, f"status-{number}", number)
+    end(table, row)
     commit = Table.commit
     made: list[Any] = []
 
@@ -274,23 +226,22 @@ def test_a_removed_monitor_takes_its_log_along(
     assert len(stored.log) == 222 - 100
     assert remove(table, row.id)
     assert not list(table._table.query("PartitionKey eq @id", {"id": row.id}))
-    assert not ended(table, row.id)
+    assert not for_removal(table, row.id)
 
 
 def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> None:
     """I8: not even if it was final when the cleanup read it."""
     table.claim(row)
     assert not table.delete(Ended(row.id, 1, "as if it had ended"))
-    expired = finished(row.first_watch(), State.EXPIRED)
-    table.finish(expired)
-    found = ended(table, row.id)
+    expired = end(table, row, State.EXPIRED)
+    found = for_removal(table, row.id)
     again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
-    table.claim_again(expired, again)
+    claim_again(table, expired, again)
     assert not table.delete(found[0])
     table.unlist(found)  # it is not there any more
     assert table.get(row.id) == again
     assert listed(table, jobId=row.job_id) == [row.id]
-    table.finish(finished(again.first_watch()))
+    end(table, again)
     assert not table.delete(found[0])
     assert table.get(row.id) is not None
 
@@ -304,7 +255,7 @@ def test_the_list_loses_what_was_removed_and_nothing_else(
         started_at = NOW + timedelta(seconds=number)
         each = row.model_copy(update={"id": id_, "source": row.job_id, "started_at": started_at})
         table.claim(each)
-        table.finish(finished(each.first_watch()))
+        end(table, each)
     found = [each for each in table.ended_before(LATER) if each.monitor_id in ids]
     assert [each.monitor_id for each in found] == ids[::-1]
     table.unlist(found[7:8])
@@ -317,14 +268,13 @@ def test_only_ended_monitors_past_the_cutoff_are_for_removal(
     table: MonitorTable, row: MonitorRow
 ) -> None:
     """I8."""
-    end = finished(row.first_watch())
-    assert end.ended_at is not None
+    ended_at = NOW + timedelta(hours=1)
     table.claim(row)
-    long_after = end.ended_at + timedelta(days=999)
-    assert not ended(table, row.id, long_after)
-    table.finish(end)
-    assert not ended(table, row.id, end.ended_at)
-    assert ended(table, row.id, end.ended_at + timedelta(seconds=1))
+    long_after = ended_at + timedelta(days=999)
+    assert not for_removal(table, row.id, long_after)
+    end(table, row)
+    assert not for_removal(table, row.id, ended_at)
+    assert for_removal(table, row.id, ended_at + timedelta(seconds=1))
 
 
 def listed(table: MonitorTable, **equal: str | None) -> list[str]:
@@ -349,7 +299,7 @@ def test_the_list_is_newest_first_and_paged(table: MonitorTable, row: MonitorRow
     newest_first = [each.id for each in reversed(rows)]
     assert listed(table, source=row.job_id) == newest_first
     assert listed(table, source=row.job_id, jobId=rows[3].job_id) == [rows[3].id]
-    table.finish(finished(rows[1].first_watch()))
+    end(table, rows[1])
     assert listed(table, source=row.job_id, state="Succeeded") == [rows[1].id]
     live = [each for each in newest_first if each != rows[1].id]
     assert listed(table, source=row.job_id, state="Monitoring") == live
@@ -358,14 +308,13 @@ def test_the_list_is_newest_first_and_paged(table: MonitorTable, row: MonitorRow
 
 def test_a_monitor_is_listed_once_whatever_its_runs(table: MonitorTable, row: MonitorRow) -> None:
     table.claim(row)
-    expired = finished(row.first_watch(), State.EXPIRED)
-    table.finish(expired)
+    expired = end(table, row, State.EXPIRED)
     again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
-    table.claim_again(expired, again)
+    claim_again(table, expired, again)
     assert listed(table, jobId=row.job_id) == [row.id]
     assert listed(table, jobId=row.job_id, state="Expired") == []
-    assert not ended(table, row.id)
-    table.finish(finished(again.first_watch()))
+    assert not for_removal(table, row.id)
+    end(table, again)
     assert remove(table, row.id)
     assert listed(table, jobId=row.job_id) == []
 
@@ -374,22 +323,73 @@ def test_only_what_may_be_live_is_for_the_watchdog(table: MonitorTable, row: Mon
     """I4: what it goes through does not grow with the stored results."""
     table.claim(row)
     assert row.id in {each for each, _ in table.live()}
-    table.finish(finished(row.first_watch()))
+    end(table, row)
     assert row.id not in {each for each, _ in table.live()}
 
 
-def test_an_end_that_was_cut_off_is_completed_by_the_next_attempt(
+def test_indexes_that_were_cut_off_are_brought_in_line(
     table: MonitorTable, row: MonitorRow
 ) -> None:
-    """I2: the row was written, what helps to find it was not."""
+    """I2: the row was written, its indexes were not."""
     table.claim(row)
-    end = finished(row.first_watch())
-    table.finish(end)
-    table.sync_indexes(row)  # as it was before
+    last = end(table, row)
+    table._table.upsert(live_entity(row))
     assert row.id in {each for each, _ in table.live()}
-    table.finish(end)
+    table.sync_indexes(last)
     assert row.id not in {each for each, _ in table.live()}
-    assert ended(table, row.id)
+    assert for_removal(table, row.id)
+
+
+def test_a_stale_repair_takes_no_end_from_the_list(table: MonitorTable, row: MonitorRow) -> None:
+    """I3: whoever read the row before its end may bring its indexes in line after it."""
+    table.claim(row)
+    end(table, row)
+    table.sync_indexes(row)
+    assert listed(table, jobId=row.job_id, state="Succeeded") == [row.id]
+    assert for_removal(table, row.id)
+
+
+def test_the_list_is_held_against_the_rows(table: MonitorTable, row: MonitorRow) -> None:
+    """A list that says other than the row, and an entry of a run that is gone, are put right."""
+    table.claim(row)
+    end(table, row)
+    wrong = {**list_entity(row), "state": "Monitoring"}
+    gone = {**wrong, "RowKey": f"{wrong['RowKey']}-gone", "run": 7}
+    for entry in (wrong, gone):
+        table._table.upsert(entry)
+    after = ""
+    while after := table.check_list(after, 50):
+        pass
+    found = table._table.query("PartitionKey eq '~list' and monitorId eq @i", {"i": row.id})
+    assert [(entry["run"], entry["state"]) for entry in found] == [(1, "Succeeded")]
+
+
+def test_a_restart_stays_in_the_list(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    assert restart(table, row, NOW)
+    assert listed(table, jobId=row.job_id) == [row.id]
+
+
+def test_a_page_by_label_goes_on_where_it_stopped(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table storage has no index for labels, so a request reads a part of the list."""
+    monkeypatch.setattr("adapters.monitor_table._ENTRIES_READ", 3)
+    ids = []
+    for number in range(8):
+        labels = {"team": "sales" if number % 4 == 0 else "hr"}
+        each = row.model_copy(
+            update={
+                "id": f"{row.id}-{number}",
+                "source": row.job_id,
+                "labels": labels,
+                "started_at": NOW + timedelta(seconds=number),
+            }
+        )
+        table.claim(each)
+        ids += [each.id] if number % 4 == 0 else []
+    assert listed(table, source=row.job_id, label="team:sales") == ids[::-1]
+    assert listed(table, source=row.job_id, label="team:none") == []
 
 
 def test_a_run_that_is_begun_again_outlives_the_one_before(
@@ -397,28 +397,13 @@ def test_a_run_that_is_begun_again_outlives_the_one_before(
 ) -> None:
     """I3: nothing that a stuck instance still writes counts."""
     table.claim(row)
-    again = table.begin_again(row, NOW)
+    again = restart(table, row, NOW)
     assert again is not None
     assert again.run == 2
-    assert table.begin_again(row, NOW) is None
-    assert not table.heartbeat(seen(row.first_watch(), "late", 9))
-    table.finish(finished(row.first_watch()))
+    assert restart(table, row, NOW) is None
+    assert not poll(table, row, "late", 9)
+    end(table, row)
     assert table.get(row.id) == again
-
-
-def test_a_decided_watch_is_stored_whole(table: MonitorTable, row: MonitorRow) -> None:
-    table.claim(row)
-    poll = Poll(outcome=Outcome.UNREACHABLE, detail="HTTP 500")
-    watch = decide(row.first_watch(), poll, row.expire_time)
-    table.finish(row_of(watch))
-    stored = table.get(row.id)
-    assert stored is not None
-    assert (stored.state, stored.outcome, stored.detail, stored.failures) == (
-        State.UNREACHABLE,
-        Outcome.UNREACHABLE,
-        "HTTP 500",
-        1,
-    )
 
 
 @pytest.fixture
@@ -437,8 +422,8 @@ def test_a_store_that_is_down_is_told_without_its_key(nowhere: str, row: Monitor
         table.ping,
         lambda: table.claim(row),
         lambda: table.get(row.id),
-        lambda: table.heartbeat(row.first_watch()),
-        lambda: table.finish(finished(row.first_watch())),
+        lambda: poll(table, row, "busy"),
+        lambda: end(table, row),
         lambda: list(table.ended_before(NOW)),
     )
     for call in calls:
@@ -453,6 +438,47 @@ def test_a_table_that_is_not_there_yet_is_made(tmp_path: Path, row: MonitorRow) 
         assert table.get(row.id) is None
         assert table.read(row.id) is None
         assert list(table.ended_before(NOW)) == []
-        assert not table.heartbeat(row.first_watch())
+        assert not poll(table, row, "busy")
         assert table.claim(row)
         assert table.get(row.id) == row
+
+
+TOMORROW = {"priority": 7, "owner": "sales", "marks": '["a"]'}
+"""Properties that a later release may store."""
+
+
+def test_what_a_later_release_stored_survives_the_writes_of_this_one(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """Machines are updated one by one, and an update may be taken back."""
+    table.claim(row)
+    stop = StopRequest(reason="not needed")
+    ask_to_stop(table, row, stop)
+    later = {"stop": '{"reason": "not needed", "cancelJob": false, "by": "ann"}', **TOMORROW}
+    keys = {"PartitionKey": row.id, "RowKey": "monitor"}
+    table._table._client.update_entity({**keys, **later}, mode=UpdateMode.MERGE)
+
+    def stored() -> dict[str, Any]:
+        found = table._table.find(row.id, "monitor")
+        assert found is not None
+        return {name: found[name] for name in later if name in found}
+
+    poll(table, row, "busy")
+    assert stored() == later
+    again = restart(table, row, NOW)
+    assert again is not None
+    assert stored() == later
+    end(table, again)
+    assert stored() == TOMORROW
+
+
+def test_indexes_keep_what_a_later_release_stored(table: MonitorTable, row: MonitorRow) -> None:
+    table.claim(row)
+    (listed_at,) = table._table.query("PartitionKey eq '~list' and monitorId eq @i", {"i": row.id})
+    (live_at,) = table._table.query("PartitionKey eq '~live' and monitorId eq @i", {"i": row.id})
+    for entry in (listed_at, live_at):
+        table._table._client.update_entity({**entry, **TOMORROW}, mode=UpdateMode.MERGE)
+    table.sync_indexes(row)
+    end(table, row)
+    (entry,) = table._table.query("PartitionKey eq '~list' and monitorId eq @i", {"i": row.id})
+    assert {name: entry[name] for name in TOMORROW} == TOMORROW

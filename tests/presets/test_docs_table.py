@@ -130,7 +130,7 @@ POLLS: dict[str, list[Shown]] = {
         Shown({"jobs": []}, NO),
         Shown({"error": "no jobs shown"}, Outcome.UNRECOGNISED),
     ],
-    "forgets a job once it has ended well": [Shown(reply(404), NO, {"gone": OK})],
+    "forgets a job once it has ended well": [Shown(reply(404), NO)],
     "says 404 while the job is being made": [Shown(reply(404), RUN), Shown(reply(410), NO)],
     'says "slow down" with 403 or 503': [
         Shown(reply(403, {"message": "secondary rate limit"}), SLOW),
@@ -241,6 +241,11 @@ def test_a_list_of_all_jobs(server: FaultySource) -> None:
         assert API.poll(source, each, NOW).outcome is BAD, each
     assert API.poll(source, "5", NOW).outcome is Outcome.UNRECOGNISED
     assert {request.target for request in server.requests} == {"/jobs"}
+
+
+def test_a_job_that_is_gone(server: FaultySource) -> None:
+    source = source_of("forgets a job once it has ended well", server)
+    assert source.rules(None).gone is OK
 
 
 def test_a_form(server: FaultySource) -> None:

@@ -17,6 +17,7 @@ import pytest
 from devhost.engine import Point
 from domain.monitors.monitor import MonitorRow, State
 from tests.api import Body, new_job_id
+from tests.changes import restart
 from tests.virtual.conftest import Lab
 from tests.virtual.cuts import CLIENT, HUB, How, asked, cuts
 
@@ -234,7 +235,7 @@ def _stuck_after_a_restart(lab: Lab, job_id: str) -> None:
     lab.host.wait_for(f"demo.{job_id}", "Suspended", minutes=1)
     row = lab.table.get(f"demo.{job_id}")
     assert row is not None
-    assert lab.table.begin_again(row, lab.host.now)
+    assert restart(lab.table, row, lab.host.now)
 
 
 def _half_ended(lab: Lab, job_id: str) -> None:

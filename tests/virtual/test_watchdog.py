@@ -12,9 +12,11 @@ import requests
 from adapters import hub
 from adapters.monitor_entities import live_entity
 from adapters.services import get_services
+from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow, State, Verdict
 from domain.monitors.recovery import Recovery
 from tests.api import new_job_id
+from tests.changes import terminate
 from tests.virtual.conftest import Lab
 from tests.virtual.test_time import DONE, RUNNING
 from triggers.watchdog import watch_over, watch_over_all
@@ -212,15 +214,15 @@ def test_a_watch_that_ends_while_the_watchdog_looks_is_not_resumed(
     row = claim(lab, new_job_id())
     verdict = Verdict(state=State.SUCCEEDED, reason="It ended.", ended_at=lab.host.now)
 
-    async def ends_now(*_: object) -> hub.Instance:
-        lab.table.finish(row.ended(verdict))
-        return hub.Instance("Completed", row.run, None)
+    async def ends_now(*_: object) -> Instance:
+        terminate(lab.table, row.ended(verdict))
+        return Instance("Completed", row.run, None)
 
     monkeypatch.setattr("adapters.hub.find", ends_now)
     services = replace(get_services(), now=lambda: row.started_at + timedelta(hours=1))
     client = df.DurableOrchestrationClient(lab.host._app.client_binding)
     (said_live,) = [each for each in lab.table.live() if each[0] == row.id]
-    assert lab.host._run(watch_over(client, services, *said_live)) is Recovery.SYNC_INDEXES
+    assert lab.host._run(watch_over(client, services, None, *said_live)) is Recovery.SYNC_INDEXES
     assert events(lab, row.id) == ["started", "ended"]
 
 
@@ -235,7 +237,7 @@ def test_a_task_hub_that_comes_back_does_not_touch_what_has_ended(lab: Lab) -> N
     row = lab.table.get(started["id"])
     assert row is not None
     verdict = Verdict(state=State.TERMINATED, reason="elsewhere", ended_at=lab.host.now)
-    lab.table.finish(row.ended(verdict))
+    terminate(lab.table, row.ended(verdict))
     lab.host.wait_for(started["id"], "Completed", minutes=2)
     lab.host.advance(hours=2)
     assert lab.state(job_id) == "Terminated"

@@ -17,10 +17,9 @@ from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import BATCH, Entity, Operation, Table
 from devhost.events import stamp
 from devhost.store import Store
-from domain.monitors.decide import observe
 from domain.monitors.monitor import MonitorRow, State, Verdict
 from domain.monitors.monitor_id import monitor_id
-from domain.outcome import Outcome, Poll
+from tests.changes import poll, terminate
 
 LIFE = timedelta(minutes=10)
 
@@ -76,9 +75,8 @@ def write_ended(connection: str, rows: Iterable[MonitorRow]) -> None:
     for row in rows:
         claimed = row.model_copy(update={"state": State.MONITORING, "ended_at": None})
         monitors.claim(claimed)
-        poll = Poll(outcome=Outcome.RUNNING, raw_status="processing")
-        monitors.heartbeat(observe(claimed.first_watch(), poll, row.started_at))
-        monitors.finish(row.model_copy(update={"polls": 2, "raw_status": "completed"}))
+        poll(monitors, claimed, "processing")
+        terminate(monitors, row.model_copy(update={"polls": 2, "raw_status": "completed"}))
     Table.connect(TABLE, connection=connection).ping()
     transactions = list(_transactions(memory))
     parts = [transactions[n::8] for n in range(8)]

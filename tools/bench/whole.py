@@ -13,11 +13,10 @@ from adapters.monitor_table import MonitorTable
 from demo.part import ROOT
 from demo.stack import Stack
 from devhost.testing import VirtualHost
-from domain.monitors.decide import observe
 from domain.monitors.start import StartRequest
-from domain.outcome import Outcome, Poll
 from domain.sources.file import load_sources
 from tests.api import Api, eventually, new_job_id
+from tests.changes import poll
 from tools.bench.figures import Figure, cpu_and_wall, spread
 
 _TIMES = 500
@@ -32,16 +31,10 @@ def _one_poll(stack: Stack, job_id: str) -> list[Figure]:
     source = load_sources(text, stack.environment()).get("demo")
     row = StartRequest(job_id=job_id).new_row(source, new_job_id(), datetime.now(UTC))
     table.claim(row)
-    watch = row.first_watch()
     url = f"{stack.jobs.url}/jobs/{job_id}"
 
     def heartbeat(number: int) -> None:
-        seen = observe(
-            watch.model_copy(update={"polls": number}),
-            Poll(outcome=Outcome.RUNNING),
-            row.started_at,
-        )
-        table.heartbeat(seen)
+        poll(table, row, "processing", number)
 
     figures: list[Figure] = []
     floor = None

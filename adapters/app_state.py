@@ -1,0 +1,73 @@
+"""What the app as a whole remembers, in partitions beside the monitors.
+
+- `~watchdog`: how far the watchdog came with the live monitors and with the list, and which task
+  hub it saw. A task hub that was lost, or put back from an old copy, is known by its cleanup: the
+  cleanup carries an id of the hub along, and a count of runs that only grows.
+- `~sources`: the sources whose polls somebody holds.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from adapters.table import Table
+from domain.monitors.cleanup import CleanupProgress
+
+_WATCHDOG, _SOURCES = "~watchdog", "~sources"
+_PAUSES_KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
+
+
+class Place(NamedTuple):
+    """How far the watchdog came: keys of the last live monitor and list entry; empty at the end."""
+
+    live: str
+    listed: str
+
+
+class AppState:
+    """What the app remembers. Every method raises `StoreUnavailable` if the store fails."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._pauses: tuple[datetime, dict[str, datetime]] | None = None
+
+    def place(self) -> Place:
+        """Where the watchdog is to go on."""
+        found = self._table.find(_WATCHDOG, _WATCHDOG) or {}
+        return Place(str(found.get("after", "")), str(found.get("listed", "")))
+
+    def remember_place(self, place: Place) -> None:
+        """Note how far the watchdog came."""
+        keys = {"PartitionKey": _WATCHDOG, "RowKey": _WATCHDOG}
+        self._table.upsert({**keys, "after": place.live, "listed": place.listed})
+
+    def hub_since(self, progress: CleanupProgress, now: datetime) -> datetime:
+        """Since when the task hub is the one whose cleanup is at `progress`."""
+        found = self._table.find(_WATCHDOG, "hub")
+        hub, runs = progress.hub or "", progress.runs
+        if found and found["hub"] == hub and found["runs"] <= runs:
+            since: datetime = found["since"]
+            if found["runs"] == runs:
+                return since
+        else:
+            since = now
+        keys = {"PartitionKey": _WATCHDOG, "RowKey": "hub"}
+        self._table.upsert({**keys, "hub": hub, "runs": runs, "since": since})
+        return since
+
+    def pause(self, source: str, now: datetime) -> None:
+        """Hold the polls of a source."""
+        self._table.insert({"PartitionKey": _SOURCES, "RowKey": source, "since": now})
+        self._pauses = None
+
+    def resume(self, source: str) -> None:
+        """Let the polls of a source go on."""
+        self._table.delete(_SOURCES, source)
+        self._pauses = None
+
+    def paused_sources(self, now: datetime) -> dict[str, datetime]:
+        """The sources whose polls are held, and since when; at most five seconds old."""
+        known = self._pauses
+        if known is None or not timedelta(0) <= now - known[0] < _PAUSES_KEPT:
+            found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
+            known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
+        return known[1]

@@ -1,0 +1,178 @@
+"""How a monitor's row may change: for a row and an event, the new row and its log lines.
+
+Each function answers None where the event changes nothing: the run that it is about has ended,
+or another run has begun (I3). The store applies the answer only if nobody wrote to the row
+meanwhile, and asks again if somebody did.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from domain.monitors import log
+from domain.monitors.decide import Ending, find_ending, next_poll_at, observe
+from domain.monitors.log import LogLine
+from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
+from domain.outcome import Poll, Rules, StopRequest
+
+
+class Change(NamedTuple):
+    """A new row, and the log lines that come with it."""
+
+    row: MonitorRow
+    lines: list[LogLine]
+
+
+Transition = Callable[[MonitorRow], Change | None]
+"""From the row as the store has it to its change, or None for no change."""
+
+
+def claimed(row: MonitorRow) -> Change:
+    """The first watch over a job begins."""
+    return Change(row, [log.started(row)])
+
+
+def claimed_again(current: MonitorRow, ended: MonitorRow, again: MonitorRow) -> Change | None:
+    """The next run begins after `ended`, which is the row as its caller knows it."""
+    if current.run != ended.run:
+        return None
+    # The log may not have the end yet: the task hub alone told of it, or this start is the end.
+    end = [] if current.state.final else [log.ended(ended)]
+    return Change(again, [*end, log.started(again)])
+
+
+def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | None:
+    """A poll was asked for at the time `at`. A late one, after which another came, is void."""
+    if not _is_live(current, run) or (current.last_poll_at and current.last_poll_at > at):
+        return None
+    row = observe(current, poll, at)
+    update: dict[str, object] = {
+        "next_poll_at": next_poll_at(row, poll, at),
+        "stale": False,
+        "resumed": False,
+    }
+    if poll.looked:
+        update |= _slowness(row, poll, at)
+    if poll.result is not None:
+        update |= _result(poll.result)
+    row = row.model_copy(update=update)
+    return Change(row, [*log.status_change(current, row), *log.slowness(current, row)])
+
+
+def stop_asked(current: MonitorRow, stop: StopRequest) -> Change | None:
+    """Somebody wishes that the watch ends, whichever run is live; the next poll reads it."""
+    if current.state.final:
+        return None
+    joined = current.stop.joined(stop) if current.stop else stop
+    return Change(current.model_copy(update={"stop": joined}), [])
+
+
+def changed(current: MonitorRow, settings: Mapping[str, object], at: datetime) -> Change | None:
+    """Somebody changed settings of a watch, whichever run is live."""
+    if current.state.final:
+        return None
+    row = current.model_copy(update=settings)
+    return Change(row, [log.changed(current, row, at)] if row != current else [])
+
+
+def flagged_stale(current: MonitorRow, run: int) -> Change | None:
+    """The watchdog found the watch silent; its next poll takes the flag away."""
+    if not _is_live(current, run) or current.stale:
+        return None
+    return Change(current.model_copy(update={"stale": True}), [])
+
+
+def restarted(current: MonitorRow, run: int, at: datetime) -> Change | None:
+    """The watch goes on as the next run, so that nothing of this one counts any more."""
+    if not _is_live(current, run):
+        return None
+    again = current.model_copy(update={"run": run + 1, "stale": False, "resumed": True})
+    return Change(again, [log.resumed(again, at)])
+
+
+def resumed(current: MonitorRow, run: int, at: datetime) -> Change | None:
+    """The watch is started again as it is; noted once, until its next poll."""
+    if not _is_live(current, run) or current.resumed:
+        return None
+    return Change(current.model_copy(update={"resumed": True}), [log.resumed(current, at)])
+
+
+def ended(
+    current: MonitorRow, watch: Watch, rules: Rules, asked_at: datetime | None, now: datetime
+) -> Change | None:
+    """A watch came to a verdict, and the row bears it out: the row decides, not the watch.
+
+    None if the row shows no end (a wish to stop, an expire time, what its last poll saw), or if the
+    source is to be asked first to cancel the job.
+
+    Args:
+        current: The row.
+        watch: The watch, with its verdict.
+        rules: Of the source.
+        asked_at: When the last poll was asked for, if it does not stand in the row.
+        now: The time.
+    """
+    if not _is_live(current, watch.run):
+        return None
+    ending = ending_of(current, rules, asked_at)
+    if ending is None or (ending.cancel_job and watch.cancel_result is None):
+        return None
+    claim = watch.verdict
+    decided_at = claim.ended_at if claim and claim.state is ending.state else now
+    verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=min(decided_at, now))
+    end = current.ended(verdict).model_copy(update={"cancel_result": watch.cancel_result})
+    return Change(end, [log.ended(end)])
+
+
+def ending_of(row: MonitorRow, rules: Rules, asked_at: datetime | None = None) -> Ending | None:
+    """How the watch ends by what its row holds; None if it goes on."""
+    return find_ending(row, row.stop, asked_at or row.last_poll_at or row.started_at, rules)
+
+
+def terminated(current: MonitorRow, end: MonitorRow) -> Change | None:
+    """The instance of the watch was terminated; `end` is the `effective_row` that shows it."""
+    if not _is_live(current, end.run) or end.ended_at is None:
+        return None
+    verdict = Verdict(state=end.state, reason=end.reason or "", ended_at=end.ended_at)
+    row = current.ended(verdict)
+    return Change(row, [log.ended(row)])
+
+
+def cancelled_late(current: MonitorRow, run: int, result: str) -> Change | None:
+    """The job of a watch that ended without it was asked to end; `result` is the source's word."""
+    if current.run != run or not current.state.final:
+        return None
+    return Change(current.model_copy(update={"cancel_result": result}), [])
+
+
+def reused(row: MonitorRow, now: datetime) -> MonitorRow:
+    """The end of a live run whose job id the source gave to a new job."""
+    why = "The source used the job's id again, for a new job."
+    return row.ended(Verdict(state=State.LOST, reason=why, ended_at=now))
+
+
+def _slowness(row: MonitorRow, poll: Poll, at: datetime) -> dict[str, object]:
+    """Whether the job runs longer than it should, and whether anything of it moves."""
+    rules = poll.rules or Rules()
+    warn = row.warn_after_seconds or rules.warn_after_seconds
+    stall = row.stall_after_seconds or rules.stall_after_seconds
+    runs_for, rests_for = at - row.started_at, at - (row.moved_at or row.started_at)
+    return {
+        "overdue": warn is not None and runs_for >= timedelta(seconds=warn),
+        "stalled": stall is not None and rests_for >= timedelta(seconds=stall),
+    }
+
+
+RESULT_LENGTH = 16 * 1024
+"""Bytes of a job's result that are kept."""
+
+
+def _result(text: str) -> dict[str, object]:
+    data = text.encode()
+    kept = data[:RESULT_LENGTH].decode(errors="ignore")
+    return {"result": kept, "result_cut": len(data) > RESULT_LENGTH}
+
+
+def _is_live(row: MonitorRow, run: int) -> bool:
+    """Whether the row is that of this run, which has not ended."""
+    return row.run == run and not row.state.final

@@ -1,0 +1,51 @@
+"""`PATCH /api/monitors/{id}`: change the settings of a live watch.
+
+The row holds the settings, and each poll takes them from there. A hint brings the next poll
+forward, so that a change counts at once.
+"""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from adapters import hub
+from adapters.event_log import log_event
+from adapters.services import get_services
+from domain.errors import InvalidInput
+from domain.monitors import transitions
+from domain.monitors.start import parse_change
+from triggers.answers import answers_problems, json_answer, problem
+from triggers.requests import BODY_LIMIT, unknown_parameters
+from triggers.require_monitor import require_monitor
+
+bp = df.Blueprint()
+
+
+@bp.function_name("ChangeMonitor")
+@bp.route(route="monitors/{id}", methods=["PATCH"])
+@bp.durable_client_input(client_name="client")
+@answers_problems
+async def change_monitor(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """Answer 200 with the row after the change; 409 if the watch has ended."""
+    body = req.get_body()
+    if len(body) > BODY_LIMIT:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
+    if faults := unknown_parameters(req):
+        raise InvalidInput(faults)
+    services = await asyncio.to_thread(get_services)
+    row = await require_monitor(req, services)
+    now = services.now()
+    settings = parse_change(body, services.sources.by_name.get(row.source), now).settings(now)
+    row = await hub.current_row(client, services, row)
+    change = partial(transitions.changed, settings=settings, at=now)
+    written = await asyncio.to_thread(services.monitors.change, row.id, change)
+    if written is None:
+        return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row.to_wire())
+    log_event("settingsChanged", written.now, settings=sorted(settings))
+    await hub.hint(client, written.now, services.monitors)
+    return json_answer(HTTPStatus.OK, {"monitor": written.now.to_wire()})

@@ -1,0 +1,55 @@
+"""What the routes read of a request: the query, the body, the headers. All else is refused."""
+
+import re
+
+import azure.functions as func
+
+from domain.errors import Fault, InvalidInput
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a body that is read."""
+
+_OF_THE_PLATFORM = {"code", "clientId"}
+"""The function key and its name: they belong to Azure Functions."""
+
+_KEY = re.compile(r'"?([!-~]{1,255}?)"?')
+
+
+def unknown_parameters(req: func.HttpRequest, *known: str) -> list[Fault]:
+    """A fault for each parameter of the query that the route does not know."""
+    unknown = set(req.params) - {*known} - _OF_THE_PLATFORM
+    return [Fault(name, "is not known here") for name in sorted(unknown)]
+
+
+def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
+    """Refuse a request with a body, or with other parameters in its query than the known ones.
+
+    Raises:
+        InvalidInput: Names each.
+    """
+    faults = unknown_parameters(req, *known) + body_faults(req)
+    if faults:
+        raise InvalidInput(faults)
+
+
+def body_faults(req: func.HttpRequest) -> list[Fault]:
+    """A fault if there is a body; for routes that read none."""
+    if req.get_body().strip():
+        return [Fault("body", "is not read here: leave it out, and say all in the query")]
+    return []
+
+
+def idempotency_key(req: func.HttpRequest) -> str | None:
+    """The Idempotency-Key of a request, without the quotes of a structured field.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    header = req.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    key = _KEY.fullmatch(header.strip())
+    if not key:
+        fault = Fault("Idempotency-Key", "must be 1 to 255 printable ASCII characters, no space")
+        raise InvalidInput([fault])
+    return key[1]
