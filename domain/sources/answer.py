@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from domain.sources.source import Source
+from domain.text import both_ends, carriable
 
 # A string, a number, or a word. The end of a string may be missing, so that no text is read twice.
 _TOKEN = re.compile(
@@ -104,7 +105,7 @@ def clean(source: Source, text: str, length: int) -> str:
     characters = (" " if each.isspace() else each for each in text)
     # Half a surrogate pair (Cs) is legal in JSON and can't be stored.
     shown = "".join(each for each in characters if unicodedata.category(each) not in {"Cc", "Cs"})
-    return both_ends(shown.strip(), length)
+    return both_ends(carriable(shown).strip(), length)
 
 
 def _content(body: bytes | None, content_type: str) -> Content:
