@@ -71,6 +71,7 @@ async def clean(
         last_run_at=services.now(),
         instances=instances,
         monitors=monitors,
+        hub=progress.hub,
     )
 
 
