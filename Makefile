@@ -28,9 +28,10 @@ run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
 test: $(PACKAGES) $(AZURITE) $(CHECKS) ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: $(PACKAGES) ## Check style, format and types
+lint: $(PACKAGES) ## Check style, format, types, and which folder imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...
