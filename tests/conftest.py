@@ -1,5 +1,6 @@
-"""What all tests share: real parts, started once for a test run."""
+"""What all tests share: real parts, started once in each worker, on free ports."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--base-url", default=None, help="run the black-box tests on the host that serves there"
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: many tests wait for a real clock or a process.
+
+    Each starts parts of its own, so that many would not be faster than eight.
+    """
+    return min((os.cpu_count() or 1) + 1, 8)
 
 
 @pytest.fixture(scope="session")
