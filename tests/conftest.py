@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from demo.azurite import Azurite
+from demo.azurite import ACCOUNT, KEY, Azurite
 from demo.stack import Stack
 
 
@@ -23,12 +24,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return min((os.cpu_count() or 1) + 1, 8)
 
 
+class Store(Azurite):
+    """An Azurite with many accounts, so that a test can have one with nothing in it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "data", folder / "azurite.log")
+        self._names = iter([f"account{number}" for number in range(1_000)])
+        accounts = [f"{ACCOUNT}:{KEY}", *(f"account{number}:{KEY}" for number in range(1_000))]
+        self.environment = {"AZURITE_ACCOUNTS": ";".join(accounts)}
+
+    def new_account(self) -> str:
+        """The connection string of an account that nobody uses."""
+        return self.connection_string.replace(ACCOUNT, next(self._names))
+
+
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests that do not stop it; they keep apart by their ids."""
-    folder = tmp_path_factory.mktemp("azurite")
-    with Azurite(folder / "data", folder / "azurite.log") as azurite:
-        yield azurite
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One Azurite for all tests that do not stop it; they keep apart by accounts or ids."""
+    with Store(tmp_path_factory.mktemp("azurite")) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import pytest
 
 from adapters.monitor_table import MonitorTable
 from adapters.services import get_services
-from demo.azurite import Azurite
 from demo.part import ROOT
 from devhost.testing import VirtualHost
 from tests.api import Api
+from tests.conftest import Store
 from tests.faulty_source import FaultySource
 
 _SOURCES = """
@@ -53,14 +53,16 @@ class Lab:
 
 
 @pytest.fixture
-def lab(store: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """The watchdog and the cleanup find the monitors of one test only."""
+    connection = store.new_account()
     with FaultySource() as source:
         (tmp_path / "sources.toml").write_text(_SOURCES.format(url=source.url))
         monkeypatch.setenv("JOB_SOURCES_FILE", str(tmp_path / "sources.toml"))
-        monkeypatch.setenv("AzureWebJobsStorage", store.connection_string)
+        monkeypatch.setenv("AzureWebJobsStorage", connection)
         host = VirtualHost(ROOT, tmp_path / "hub.db")
         monkeypatch.setattr("adapters.services.utc_now", host.clock.now)
         get_services.cache_clear()
         with host:
-            yield Lab(host, source, MonitorTable.connect(connection=store.connection_string))
+            yield Lab(host, source, MonitorTable.connect(connection=connection))
     get_services.cache_clear()
