@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.azurite import ACCOUNT, KEY, Azurite
-from demo.stack import Stack
+from demo.stack import Host, JobService
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,5 +54,13 @@ def base_url(
     if given:
         yield given.rstrip("/")
         return
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack.host.url
+    store: Store = request.getfixturevalue("store")
+    folder = tmp_path_factory.mktemp("app")
+    with JobService(folder / "jobs.log") as jobs:
+        host = Host(folder / "hub.db", folder / "host.log")
+        host.environment = {
+            "AzureWebJobsStorage": store.new_account(),
+            "DEMO_JOB_SERVICE_URL": jobs.url,
+        }
+        with host:
+            yield host.url
