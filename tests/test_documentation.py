@@ -90,3 +90,11 @@ def test_every_app_setting_is_explained() -> None:
         assert f"`{name}`" in README, name
     for suffix in suffixes:
         assert f"`JobStatusStorage{suffix}`" in README
+
+
+def test_every_setting_of_make_run_is_explained() -> None:
+    code = (ROOT / "demo/__main__.py").read_text(encoding="utf-8")
+    ports = re.findall(r'environ\.get\("(\w+)"\) or "(\d+)"', code)
+    assert len(ports) == 3
+    for name, default in ports:
+        assert f"| `{name}` | `{default}` |" in README

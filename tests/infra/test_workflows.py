@@ -148,7 +148,7 @@ def _step_faults(step: dict[str, Any]) -> Iterator[str]:
         yield "checkout: leaves its token in the folder"
     if "${{" in command:
         yield f"an expression in a command may become one: {command}"
-    targets = re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     for line in re.findall(r"^make (.*)$", command, re.M):
         yield from (
             f"make {target}: no such target" for target in line.split() if target not in targets
