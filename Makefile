@@ -5,8 +5,6 @@ BIN := .venv/bin
 # Each is rebuilt when what it was installed from changes.
 PACKAGES := .venv/.installed
 AZURITE := demo/node_modules/.installed
-# What checks the templates of infra/ is large, and needs other versions than the app.
-CHECKS := .venv-infra/.installed
 
 # As one command, so that both locks are always resolved alike.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade \
@@ -25,7 +23,7 @@ demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stor
 run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
 	@$(BIN)/python -m demo run
 
-test: $(PACKAGES) $(AZURITE) $(CHECKS) ## Run the tests
+test: $(PACKAGES) $(AZURITE) ## Run the tests
 	$(BIN)/python -m pytest
 
 lint: $(PACKAGES) ## Check style, format and types
@@ -62,11 +60,10 @@ lock: $(PACKAGES) ## Take up new versions of all dependencies
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
-	$(COMPILE) infra/requirements-checks.in -o infra/requirements-checks.txt
 	cd demo && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove what was installed, cached and stored here
-	rm -rf .venv .venv-infra demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PACKAGES): requirements-dev.txt
@@ -82,10 +79,4 @@ $(AZURITE): demo/package-lock.json
 		{ echo "Node 20 or later is needed; 'node' is missing or older."; exit 1; }
 	@echo "Installing Azurite into demo/node_modules"
 	@cd demo && npm ci --silent --no-audit --no-fund
-	@touch $@
-
-$(CHECKS): infra/requirements-checks.txt | $(PACKAGES)
-	@echo "Installing the checks of infra/ into .venv-infra"
-	@$(PYTHON) -m venv .venv-infra
-	@.venv-infra/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

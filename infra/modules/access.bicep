@@ -13,8 +13,8 @@ var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 var secretsUser = '4633458b-17de-408a-b875-0445c86b69e6'
 var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
-// Blobs: host and package. Queues: the task hub, unless the scheduler keeps it. Tables: monitors.
-var storageRoles = concat([blobDataOwner, tableDataContributor], useScheduler ? [] : [queueDataContributor])
+// Blobs: host and package. Tables: task hub and monitors.
+var storageRoles = [blobDataOwner, tableDataContributor]
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: storageName
@@ -37,6 +37,17 @@ resource onStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for r
     principalType: 'ServicePrincipal'
   }
 }]
+
+// The queues of the task hub, unless the scheduler keeps the hub.
+resource onQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!useScheduler) {
+  name: guid(account.id, appPrincipalId, queueDataContributor)
+  scope: account
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
 
 resource onInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(insights.id, appPrincipalId, metricsPublisher)
