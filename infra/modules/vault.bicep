@@ -38,4 +38,3 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = vault.id
-output name string = vault.name

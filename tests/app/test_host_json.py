@@ -37,16 +37,18 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_host_json_is_valid() -> None:
-    assert faults(HOST) == []
+@pytest.mark.parametrize("file", ["host.json", "infra/host.azureManaged.json"])
+def test_host_json_is_valid(file: str) -> None:
+    assert faults(json.loads((ROOT / file).read_text(encoding="utf-8"))) == []
 
 
-def test_no_property_is_written_twice() -> None:
+@pytest.mark.parametrize("file", ["host.json", "infra/host.azureManaged.json"])
+def test_no_property_is_written_twice(file: str) -> None:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         assert len(dict(pairs)) == len(pairs), pairs
         return dict(pairs)
 
-    json.loads((ROOT / "host.json").read_text(encoding="utf-8"), object_pairs_hook=once)
+    json.loads((ROOT / file).read_text(encoding="utf-8"), object_pairs_hook=once)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,7 @@ def test_no_property_is_written_twice() -> None:
         (f"{DURABLE}.versionFailureStrategy", "Ignore"),
         (f"{DURABLE}.overridableExistingInstanceStates", "AnyState"),
         (f"{DURABLE}.storageProvider.type", "AzureTables"),
+        (f"{DURABLE}.storageProvider.type", "azureManaged"),
         (f"{DURABLE}.tracing.version", "2"),
         ("logging.logLevel.default", "Info"),
         ("logging.applicationInsights.samplingSettings.excludedTypes", "Request,Trace"),

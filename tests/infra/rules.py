@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.infra.templates import ROOT, Part, Templates, Value, texts
+from tests.infra.templates import ROOT, Loop, Part, Templates, Value, texts
 
 HOST = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
 DURABLE: dict[str, Any] = HOST["extensions"]["durableTask"]
@@ -20,6 +20,7 @@ STORAGE, CONTAINER = "Microsoft.Storage/storageAccounts", "blobServices/containe
 VAULT, SITE = "Microsoft.KeyVault/vaults", "Microsoft.Web/sites"
 INSIGHTS, WORKSPACE = "Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"
 SCHEDULER, NETWORK = "Microsoft.DurableTask/schedulers", "Microsoft.Network"
+ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 
 # The roles that there are to be: who has which role on which resource, and when.
@@ -74,10 +75,15 @@ def _holds(templates: Templates, kind: str, wanted: dict[str, Value]) -> Iterato
 def roles(templates: Templates) -> Iterator[str]:
     """The app has the roles that it needs, each on one resource, and no other; so have people."""
     given = set()
-    for part in templates.of("Microsoft.Authorization/roleAssignments"):
+    for part in templates.of(ASSIGNMENT):
         scope = templates.named(part.file, part.body["scope"]).type
         principal = templates.origin(part.file, at(part.body, "properties.principalId"))
         who = {"identity.properties.principalId": "app", "principalId": "people"}.get(principal)
+        if who == "app" and (
+            templates.origin(part.file, templates.named(part.file, "identity").body["name"])
+            != templates.origin("identity", templates.the(IDENTITY).body["name"])
+        ):
+            yield f"{part.symbol} is for another identity"
         definition = at(part.body, "properties.roleDefinitionId")
         role = re.fullmatch(r"subscriptionResourceId\('[\w./]+', (\w+)\)", definition)
         assert role, definition
@@ -172,17 +178,20 @@ def flex(templates: Templates) -> Iterator[str]:
     config = at(site, "properties.functionAppConfig")
     if at(config, "runtime.name") != "'python'":
         yield "not for Python"
-    ready = {
-        each["name"]: each["instanceCount"] for each in config["scaleAndConcurrency"]["alwaysReady"]
-    }
-    if ready.get("'durable'") != "1":
-        yield "no instance is ready for durable timers"
+    scale = config["scaleAndConcurrency"]
+    # Timers fall due when nobody calls; a start or a hint does not wait for a cold start.
+    if scale["alwaysReady"] != [
+        {"name": f"'{group}'", "instanceCount": "1"} for group in ("durable", "http")
+    ]:
+        yield f"always ready are {scale['alwaysReady']}"
+    # Python takes one request at a time if not told more, and each other one a new instance.
+    if at(scale, "triggers.http.perInstanceConcurrency") != "16":
+        yield "another number of requests at once"
     url = templates.origin("app", at(config, "deployment.storage.value"))
     if not str(url).endswith("${packages.name}'"):
         yield "the package is read from another container"
-    yield from (
-        f"{name} is not for this plan" for name in settings(templates) if FORBIDDEN.fullmatch(name)
-    )
+    forbidden = filter(FORBIDDEN.fullmatch, settings(templates))
+    yield from (f"{name} is not for this plan" for name in forbidden)
 
 
 def network(templates: Templates) -> Iterator[str]:
@@ -194,7 +203,8 @@ def network(templates: Templates) -> Iterator[str]:
         yield f"private endpoints for {sorted(groups)}"
     for each in services:
         zone = templates.origin("network", each["zone"])
-        if each["group"].strip("'") not in zone:
+        # By the cloud that the template is deployed to, the vault as well.
+        if each["group"].strip("'") not in zone or "${" not in zone:
             yield f"{each['group']} has its name in {zone}"
     for kind in ("privateDnsZones", "privateDnsZones/virtualNetworkLinks", "privateEndpoints"):
         if templates.the(f"{NETWORK}/{kind}").loop != "services":
@@ -206,6 +216,8 @@ def network(templates: Templates) -> Iterator[str]:
     }
     if delegated != {"'app'": "'Microsoft.App/environments'", "'endpoints'": None}:
         yield f"the subnets are delegated: {delegated}"
+    if "\n@batchSize(1)\nresource endpoints " not in templates.sources["network"]:
+        yield "private endpoints that are made in parallel fail"
     endpoints = {"properties.subnet.id": "'${network.id}/subnets/endpoints'"}
     yield from _holds(templates, f"{NETWORK}/privateEndpoints", endpoints)
     for kind, closed in {STORAGE: "private", VAULT: "private && empty(allowlist)"}.items():
@@ -226,10 +238,45 @@ def no_secret(templates: Templates) -> Iterator[str]:
     """No value is a secret; secrets of the sources are references to the vault."""
     values = [templates.variables, templates.parameters, [part.body for part in templates.parts]]
     yield from (f"{text!r}" for text in texts(values) if SECRET.search(text))
-    secrets = templates.variables["app"]["secretList"]
     reference = "'@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${setting.value})'"
-    if secrets.each["value"] != reference:
-        yield f"secrets are {secrets.each['value']}"
+    one = {
+        "name": "setting.key",
+        "value": f"contains(secretSettings, setting.key) ? {reference} : setting.value",
+    }
+    listed = templates.variables["app"]["settingList"]
+    if listed != Loop("setting", "items(settings)", one):
+        yield f"the settings are {listed}"
+    # The last of the same name wins: one name is never there twice.
+    if not re.search(r", appSettings, secretSettings\)$", templates.variables["app"]["settings"]):
+        yield "a secret does not replace a setting of its name"
+
+
+def known_names(templates: Templates) -> Iterator[str]:
+    """Names are known before a deployment: with one from an output, what-if shows nothing."""
+    passed = {part.type: part.body["params"] for part in templates.parts if "params" in part.body}
+    for part in templates.parts:
+        name = part.body["name"]
+        symbols = re.findall(r"\w+", name) if part.file != "main" else []
+        values = [str(passed[part.file].get(symbol)) for symbol in symbols]
+        if any(".outputs." in value for value in [name, *values]):
+            yield f"{part.file}.{part.symbol}: {name} is known late"
+        if part.type == ASSIGNMENT and not re.fullmatch(
+            r"guid\(\w+\.id, (\w+\.id|deployerPrincipalId), \w+\)", name
+        ):
+            yield f"{part.file}.{part.symbol} is named {name}"
+
+
+def scheduler(templates: Templates) -> Iterator[str]:
+    """The scheduler keeps ended instances as long as asked, as far as it can; 30 days otherwise."""
+    policies = [{"retentionPeriodInDays": "min(retentionDays, largestRetention)"}]
+    wanted = {"parent": "scheduler", "name": "'default'"}
+    policy = f"{SCHEDULER}/retentionPolicies"
+    yield from _holds(templates, policy, wanted | {"properties.retentionPolicies": policies})
+    if templates.origin("scheduler", "retentionDays") != "retentionDays":
+        yield "the scheduler does not know the retention"
+    # The hub is the one of host.json, whichever is deployed.
+    hub = {"parent": "scheduler", "name": "host.extensions.durableTask.hubName"}
+    yield from _holds(templates, f"{SCHEDULER}/taskHubs", hub)
 
 
 def alerts(templates: Templates) -> Iterator[str]:
@@ -275,6 +322,7 @@ RULES: dict[str, Callable[[Templates], Iterator[str]]] = {
     rule.__name__: rule
     for rule in (
         *(roles, no_keys, by_identity, tags, flex),
-        *(network, no_secret, alerts, diagnostics, names),
+        *(network, no_secret, known_names, scheduler),
+        *(alerts, diagnostics, names),
     )
 }

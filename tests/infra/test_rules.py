@@ -30,7 +30,15 @@ BROKEN = {
     "role on too much": ("access", "  scope: vault\n", "  scope: account\n", "roles"),
     "role for queues with the scheduler": ("access", " = if (!useScheduler)", " =", "roles"),
     "role of the app for people": (
-        *("access", "principalId: deployerPrincipalId", "principalId: appPrincipalId", "roles"),
+        *("access", "Id: deployerPrincipalId", "Id: identity.properties.principalId", "roles"),
+    ),
+    "role for another identity": (
+        *(
+            "main",
+            "identityName: identityName\n    insights",
+            "identityName: vaultName\n    insights",
+        ),
+        "roles",
     ),
     "shared key on": ("storage", "SharedKeyAccess: false", "SharedKeyAccess: true", "no_keys"),
     "property that is gone": ("storage", "    allowSharedKeyAccess: false\n", "", "no_keys"),
@@ -46,7 +54,7 @@ BROKEN = {
     "no client id for telemetry": ("app", ";ClientId=${identityClientId}", "", "by_identity"),
     "another task hub": ("app", "TaskHub=${durable.hubName}", "TaskHub=default", "by_identity"),
     "another identity": (
-        *("main", "identity.outputs.clientId", "insights.outputs.name", "by_identity"),
+        *("main", "identity.outputs.clientId", "insights.outputs.connection", "by_identity"),
     ),
     "other service tag": ("app", "'azd-service-name': 'app'", "'azd-service-name': 'api'", "tags"),
     "untagged": ("storage", "  tags: tags\n", "", "tags"),
@@ -55,11 +63,20 @@ BROKEN = {
         *("app", "var ownSettings = {", "var ownSettings = {\n  WEBSITE_CONTENTSHARE: 'x'", "flex"),
     ),
     "nobody always ready": ("app", "name: 'durable', i", "name: 'blob', i", "flex"),
+    "cold start for a request": ("app", "{ name: 'http', instanceCount: 1 }\n", "", "flex"),
+    "one request an instance": (
+        "app",
+        "triggers: { http: { perInstanceConcurrency: 16 } }",
+        "",
+        "flex",
+    ),
     "package from elsewhere": ("storage", "${packages.name}'", "x'", "flex"),
     "no endpoint for tables": (
         *("network", "  { group: 'table', zone: tableZone, target: storageId }\n", "", "network"),
     ),
     "endpoint in the wrong zone": ("network", "zone: queueZone", "zone: blobZone", "network"),
+    "endpoints in parallel": ("network", "@batchSize(1)\n", "", "network"),
+    "zone of one cloud": ("network", "zone: vaultZone", "zone: 'privatelink.vault.net'", "network"),
     "storage left open": ("storage", "private ? 'Disabled'", "private ? 'Enabled'", "network"),
     "vault left open": ("vault", "private ? 'Deny'", "private ? 'Allow'", "network"),
     "not delegated": ("network", "Microsoft.App/env", "Microsoft.Web/env", "network"),
@@ -67,6 +84,17 @@ BROKEN = {
         *("app", "var ownSettings = {", "var ownSettings = {\n  X: 'AccountKey=a'", "no_secret"),
     ),
     "secret not from the vault": ("app", "'@Microsoft.KeyVault(Vault", "'(Vault", "no_secret"),
+    "setting that is there twice": ("app", ", appSettings, secretSettings)", ")", "no_secret"),
+    "role named after a late value": (
+        *("access", "identity.id, role)", "identity.properties.principalId, role)", "known_names"),
+    ),
+    "name from an output": (
+        *("main", "vaultName: vaultName\n    use", "vaultName: vault.outputs.id\n    use"),
+        "known_names",
+    ),
+    "no retention of the scheduler": (
+        *("scheduler", "min(retentionDays, largestRetention)", "30", "scheduler"),
+    ),
     "alert that reaches nobody": ("alerts", "[people.id]", "[]", "alerts"),
     "alert that looks elsewhere": ("alerts", "scopes: [workspaceId]", "scopes: []", "alerts"),
     "no logs": ("app", "scope: app", "scope: plan", "diagnostics"),
