@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from domain.monitors.monitor import State
 from tests.infra.templates import ROOT, Loop, Part, Templates, Value, texts
+from tests.test_documentation import documented_events
 
 HOST = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
 DURABLE: dict[str, Any] = HOST["extensions"]["durableTask"]
@@ -35,6 +37,21 @@ ROLES = {
     ("people", VAULT, "b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "!empty(deployerPrincipalId)"),
     ("app", SCHEDULER, "0ad04412-c4d5-4796-b79c-f76d14c8d402", ""),  # Durable Task Data Contributor
 }
+
+# The alerts, and the variable with the dimensions of each.
+ALERTS: dict[str, Value] = {
+    "job-not-succeeded": "byState",
+    "monitor-stale": "byMonitor",
+    "monitor-blind": "byMonitor",
+    "status-unrecognised": "bySource",
+    "final-status-not-stored": "byMonitor",
+    "watchdog-not-run": [],
+    "cleanup-not-run": [],
+    "cleanup-removes-nothing": [],
+    "function-failed": "byFunction",
+}
+EVENTS = documented_events() | {"watched": set()}
+"""The events that the app logs, with their fields."""
 
 # The Flex Consumption plan refuses these settings, or ignores them.
 FORBIDDEN = re.compile(
@@ -280,18 +297,42 @@ def scheduler(templates: Templates) -> Iterator[str]:
 
 
 def alerts(templates: Templates) -> Iterator[str]:
-    """Each alert is on, looks into the workspace and reaches the group."""
+    """Each alert is on, looks into the workspace, and reaches the group for each of its values."""
     rule = templates.the("Microsoft.Insights/scheduledQueryRules").body["properties"]
     wanted = {
         "enabled": "true",
         "scopes": ["workspaceId"],
         "actions": {"actionGroups": ["people.id"]},
+        "autoMitigate": "true",
     }
     for name, value in wanted.items():
         if rule[name] != value:
             yield f"{name} is {rule[name]}"
     if templates.origin("alerts", "workspaceId") != "workspace.id":
         yield "the alerts look elsewhere"
+    if at(rule["criteria"]["allOf"][0], "dimensions") != "rule.dimensions":
+        yield "the alerts have no dimensions"
+    listed = templates.variables["alerts"]["rules"]
+    by = {each["name"].strip("'"): each["dimensions"] for each in listed}
+    if by != ALERTS:
+        yield f"there are other alerts: {by}"
+    known = {"event", "monitor", "source", "run"}.union(*EVENTS.values())
+    for name, query in templates.variables["alerts"].items():
+        if isinstance(query, str):
+            yield from (
+                f"{name}: no event {each}" for each in _asked("event", query) - EVENTS.keys()
+            )
+            yield from (f"{name}: no state {each}" for each in _asked("state", query) - {*State})
+            fields = set(re.findall(r"\be\.(\w+)", query))
+            yield from (f"{name}: no field {field}" for field in fields - known)
+
+
+def _asked(column: str, query: str) -> set[str]:
+    """The values that a query compares a column with."""
+    compared = re.findall(rf'\b{column} (?:== |in \()("[^)\n]*)', query)
+    return {
+        value for each in compared for value in re.findall(r'"(\w+)"', each.partition(" and ")[0])
+    }
 
 
 def diagnostics(templates: Templates) -> Iterator[str]:

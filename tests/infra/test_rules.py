@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.infra.rules import RULES
+from tests.infra.rules import ALERTS, RULES
 from tests.infra.templates import ROOT, Templates, sources
 
 SOURCES = sources()
@@ -97,6 +97,11 @@ BROKEN = {
     ),
     "alert that reaches nobody": ("alerts", "[people.id]", "[]", "alerts"),
     "alert that looks elsewhere": ("alerts", "scopes: [workspaceId]", "scopes: []", "alerts"),
+    "alert on an unknown event": ("alerts", 'event == "stale"', 'event == "silent"', "alerts"),
+    "alert on an unknown state": ("alerts", '"Lost", "Unreach', '"Gone", "Unreach', "alerts"),
+    "alert on an unknown field": ("alerts", "toint(e.storeAttempts)", "toint(e.tries)", "alerts"),
+    "one mail for all monitors": ("alerts", "dimensions: byMonitor", "dimensions: []", "alerts"),
+    "dimensions left out": ("alerts", "dimensions: rule.dimensions\n", "", "alerts"),
     "no logs": ("app", "scope: app", "scope: plan", "diagnostics"),
     "name too long": ("main", "'stjobmon${token}'", "'storagejobmonitor${token}'", "names"),
 }
@@ -128,6 +133,10 @@ def test_every_parameter_is_supplied_and_explained(templates: Templates) -> None
 
 def test_every_output_is_explained(templates: Templates) -> None:
     assert [name for name in templates.outputs["main"] if f"`{name}`" not in README] == []
+
+
+def test_every_alert_is_explained() -> None:
+    assert [name for name in ALERTS if f"| `{name}` |" not in README] == []
 
 
 def test_defaults_agree(templates: Templates) -> None:
