@@ -37,8 +37,9 @@ var ownSettings = {
   AZURE_CLIENT_ID: identityClientId
   // The demo source of job_sources.toml needs the setting; nothing listens there in Azure.
   DEMO_JOB_SERVICE_URL: 'http://127.0.0.1:8077'
-  // As many threads as functions at once, or they would wait for each other.
-  PYTHON_THREADPOOL_THREAD_COUNT: string(durable.maxConcurrentActivityFunctions)
+  // Activities and orchestrators share the threads: with fewer than both limits together, polls of a
+  // slow source hold up the orchestrators. Eight are to spare.
+  PYTHON_THREADPOOL_THREAD_COUNT: string(durable.maxConcurrentActivityFunctions + durable.maxConcurrentOrchestratorFunctions + 8)
   RETENTION_DAYS: string(retentionDays)
 }
 

@@ -50,6 +50,10 @@ ALERTS: dict[str, Value] = {
     "cleanup-removes-nothing": [],
     "function-failed": "byFunction",
 }
+# The worker's threads are for all activities and orchestrators at once, and some more.
+LIMITS = ("maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions")
+THREADS = f"string({' + '.join(f'durable.{limit}' for limit in LIMITS)} + 8)"
+
 EVENTS = documented_events() | {"watched": set()}
 """The events that the app logs, with their fields."""
 
@@ -211,6 +215,17 @@ def flex(templates: Templates) -> Iterator[str]:
     yield from (f"{name} is not for this plan" for name in forbidden)
 
 
+def concurrency(templates: Templates) -> Iterator[str]:
+    """There is a thread for each function that may run at once, after host.json."""
+    if templates.variables["app"]["durable"] != (
+        "loadJsonContent('../../host.json').extensions.durableTask"
+    ):
+        yield "the limits are not those of host.json"
+    threads = settings(templates).get("PYTHON_THREADPOOL_THREAD_COUNT")
+    if threads != THREADS:
+        yield f"there are {threads} threads"
+
+
 def network(templates: Templates) -> Iterator[str]:
     """With the network, storage and vault are reached through it, by their ordinary names."""
     services = templates.variables["network"]["services"]
@@ -362,7 +377,7 @@ def names(templates: Templates) -> Iterator[str]:
 RULES: dict[str, Callable[[Templates], Iterator[str]]] = {
     rule.__name__: rule
     for rule in (
-        *(roles, no_keys, by_identity, tags, flex),
+        *(roles, no_keys, by_identity, tags, flex, concurrency),
         *(network, no_secret, known_names, scheduler),
         *(alerts, diagnostics, names),
     )

@@ -71,6 +71,9 @@ BROKEN = {
         "flex",
     ),
     "package from elsewhere": ("storage", "${packages.name}'", "x'", "flex"),
+    "threads for activities alone": (
+        *("app", " + durable.maxConcurrentOrchestratorFunctions", "", "concurrency"),
+    ),
     "no endpoint for tables": (
         *("network", "  { group: 'table', zone: tableZone, target: storageId }\n", "", "network"),
     ),

@@ -29,11 +29,10 @@ def in_azure() -> dict[str, str]:
     """The app settings in Azure: expressions as their text, literals and known values as such."""
     templates = Templates(sources())
     found = rules.settings(templates)
+    threads = sum(rules.DURABLE[limit] for limit in rules.LIMITS) + 8
     known = {
         "string(retentionDays)": templates.parameters["main"]["retentionDays"],
-        "string(durable.maxConcurrentActivityFunctions)": str(
-            rules.DURABLE["maxConcurrentActivityFunctions"]
-        ),
+        rules.THREADS: str(threads),
     }
     return {name: known.get(value, value.strip("'")) for name, value in found.items()}
 
