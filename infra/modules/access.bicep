@@ -13,7 +13,7 @@ var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 var secretsUser = '4633458b-17de-408a-b875-0445c86b69e6'
 var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
-// Blobs: host and package. Tables: task hub and monitors.
+// Blobs: the host and the package. Tables: the task hub and the monitors.
 var storageRoles = [blobDataOwner, tableDataContributor]
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {

@@ -14,12 +14,12 @@ AppTraces
 | extend event = tostring(e.event), monitor = tostring(e.monitor), source = tostring(e.source), state = tostring(e.state)
 '''
 
-// The watchdog logs it again every five minutes.
+// The watchdog logs "stale" again every five minutes.
 var stale = '''
 | where event == "stale"
 '''
 
-// Logged once, when it begins: the last of these events says how it is now.
+// The app logs "blind" once, when it begins: the last of these events says how it is now.
 var blind = '''
 | where event in ("blind", "sighted", "ended")
 | summarize arg_max(TimeGenerated, event) by monitor, source
@@ -39,7 +39,7 @@ var finalNotStored = '''
 | where event == "notStored" and toint(e.storeAttempts) >= 3
 '''
 
-// An app that was never deployed has logged nothing, and does not lack anything.
+// Absence is measured from an event that was there: before the first deployment there is none.
 var watchdogNotRun = '''
 | where event == "watched"
 | summarize last = max(TimeGenerated)

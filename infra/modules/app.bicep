@@ -23,7 +23,7 @@ param secretSettings object
 
 var durable = loadJsonContent('../../host.json').extensions.durableTask
 
-// Shared by the host and, for the monitors' table, by the app: see adapters/settings.py.
+// The host uses these, and the app for the monitors' table: see adapters/settings.py.
 var storageSettings = {
   AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -33,7 +33,7 @@ var storageSettings = {
 var ownSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identityClientId}'
-  // For sources that take a token of this identity: client_id = "${AZURE_CLIENT_ID}"
+  // A source that takes a token of this identity says client_id = "${AZURE_CLIENT_ID}".
   AZURE_CLIENT_ID: identityClientId
   // The demo source of job_sources.toml needs the setting; nothing listens there in Azure.
   DEMO_JOB_SERVICE_URL: 'http://127.0.0.1:8077'
@@ -48,7 +48,7 @@ var schedulerSettings = {
   DURABLE_TASK_SCHEDULER_CONNECTION_STRING: 'Endpoint=${schedulerEndpoint};TaskHub=${durable.hubName};Authentication=ManagedIdentity;ClientID=${identityClientId}'
 }
 
-// The last of the same name wins, so that no name is there twice.
+// Of two settings with one name the later wins, so that no name is there twice.
 var settings = union(storageSettings, ownSettings, empty(schedulerEndpoint) ? {} : schedulerSettings, appSettings, secretSettings)
 var settingList = [for setting in items(settings): {
   name: setting.key
@@ -99,7 +99,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           { name: 'durable', instanceCount: 1 }
           { name: 'http', instanceCount: 1 }
         ]
-        // One request at a time for Python if not set: 50 starts at once would be 50 instances.
+        // If not set, Python takes one request at a time: 50 starts at once would be 50 instances.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
     }

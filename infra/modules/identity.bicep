@@ -1,4 +1,4 @@
-// The identity of the app. A user-assigned one, so that its roles are there before the app is.
+// The identity of the app. It is user-assigned, so that its roles are there before the app is.
 param name string
 param location string
 param tags object

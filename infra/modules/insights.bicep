@@ -1,4 +1,4 @@
-// Log Analytics and Application Insights; both take tokens only, no keys.
+// Log Analytics and Application Insights. Both take tokens only, no keys.
 param name string
 param workspaceName string
 param location string
@@ -28,5 +28,5 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 output workspaceId string = workspace.id
-// Names the endpoint. Without local authentication its key opens nothing.
+// The string names the endpoint. Without local authentication the key in it opens nothing.
 output connection string = insights.properties.ConnectionString

@@ -8,7 +8,7 @@ param vaultId string
 var blobZone = 'privatelink.blob.${environment().suffixes.storage}'
 var queueZone = 'privatelink.queue.${environment().suffixes.storage}'
 var tableZone = 'privatelink.table.${environment().suffixes.storage}'
-// '.vault.azure.net' in the public cloud, and 'privatelink.vaultcore.azure.net' for that.
+// In the public cloud '.vault.azure.net', which gives 'privatelink.vaultcore.azure.net'.
 var vaultZone = 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
 var services = [
   { group: 'blob', zone: blobZone, target: storageId }
@@ -62,7 +62,7 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 }]
 
-// One after the other: in parallel their deployments fail for conflicts in the subnet.
+// One after the other: endpoints that are made in parallel in one subnet are known to fail.
 @batchSize(1)
 resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [for service in services: {
   name: 'pe-${service.group}-${token}'

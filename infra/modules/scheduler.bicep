@@ -8,7 +8,7 @@ param retentionDays int
 param identityName string
 
 var durableTaskDataContributor = '0ad04412-c4d5-4796-b79c-f76d14c8d402'
-// The largest that the scheduler takes.
+// In days, the longest retention that the scheduler takes.
 var largestRetention = 90
 var host = loadJsonContent('../../host.json')
 
