@@ -156,6 +156,16 @@ def _text(node: tree_sitter.Node) -> str:
     return node.text.decode()
 
 
+def at(value: Value, path: str) -> Value:
+    """The value at a path of names and indexes with dots between them, `None` if there is none."""
+    for name in path.split("."):
+        if isinstance(value, list) and name.isdigit():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def texts(value: Value) -> Iterator[str]:
     """All texts in a value."""
     if isinstance(value, str):
