@@ -186,7 +186,7 @@ ALERTS: dict[str, Value] = {
     "cleanup-removes-nothing": [],
     "function-failed": "byFunction",
 }
-EVENTS = documented_events() | {"watched": set()}
+EVENTS: dict[str, set[str]] = {"watched": set()} | documented_events()
 """The events that the app logs, with their fields."""
 
 

@@ -40,8 +40,8 @@ class Part:
         type: The type of a resource without its API version, or the file of a module, without
             `modules/` and `.bicep`.
         when: The condition, empty if there is none.
-        body: What is sent, of one round if there is a loop.
-        loop: What the loop goes through, empty if there is none.
+        body: The properties, those of one round if there is a loop.
+        loop: The list that the loop goes through, empty if there is none.
     """
 
     file: str

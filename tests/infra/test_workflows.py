@@ -1,7 +1,7 @@
 """The workflows: the rules of this repository, which GitHub does not know.
 
-GitHub itself refuses a key that it does not know. What GitHub makes of an expression, or Azure of
-a command, is not seen here.
+GitHub itself refuses a key that it does not know. No test here sees what GitHub makes of an
+expression, or Azure of a command.
 """
 
 import copy
@@ -41,7 +41,7 @@ WORKFLOWS = _read()
 
 
 def faults(workflow: Workflow) -> Iterator[str]:
-    """What this repository does not want in a workflow."""
+    """The faults of a workflow, by the rules of this repository."""
     if workflow.get("permissions") != {"contents": "read"}:
         yield "permissions: the workflow must begin with contents: read alone"
     if re.search(r"\bsecrets\b", json.dumps(workflow)):
