@@ -24,6 +24,7 @@ var blind = '''
 | where event in ("blind", "sighted", "ended")
 | summarize arg_max(TimeGenerated, event) by monitor, source
 | where event == "blind"
+| project monitor, source
 '''
 
 var unrecognised = '''
