@@ -5,6 +5,7 @@ import re
 import pytest
 
 from adapters.settings import parse_settings
+from domain.errors import ConfigurationFault
 from domain.sources.file import load_sources
 from tests.app import test_settings_files as files
 from tests.infra import rules
@@ -47,6 +48,22 @@ def test_the_settings_that_the_app_needs_are_set(in_azure: dict[str, str]) -> No
     assert settings.table_connection is None
     assert settings.table_service_uri == "https://storageName.table.core.windows.net"
     assert settings.client_id == "identityClientId"
+
+
+def test_a_reference_that_azure_did_not_resolve_is_found_at_start(
+    in_azure: dict[str, str],
+) -> None:
+    # Its text would be sent as the token. The app finds the form that the template writes.
+    form = re.search(r"'(@Microsoft[^']*)'", sources()["app"])
+    assert form
+    text = (ROOT / "job_sources.toml").read_text(encoding="utf-8")
+    text = text.replace('kind = "none"', 'kind = "bearer"\ntoken = "${SALES_TOKEN}"')
+    with pytest.raises(ConfigurationFault) as raised:
+        load_sources(text, in_azure | {"SALES_TOKEN": form[1]})
+    (fault,) = raised.value.faults
+    assert "SALES_TOKEN" in fault.what
+    assert form[1] not in str(fault)
+    assert load_sources(text, in_azure | {"SALES_TOKEN": "resolved"})
 
 
 def test_nothing_is_set_that_nothing_reads(in_azure: dict[str, str]) -> None:
