@@ -35,6 +35,10 @@ var jobFailed = '''
 | where event == "ended" and state in ("Failed", "Lost", "Unreachable", "Expired")
 '''
 
+var jobSlow = '''
+| where event in ("overdue", "stalled")
+'''
+
 // The next try mends one or two failures.
 var finalNotStored = '''
 | where event == "notStored" and toint(e.storeAttempts) >= 3
@@ -84,6 +88,15 @@ var rules = [
     every: 'PT5M'
     window: 'PT15M'
     dimensions: byState
+  }
+  {
+    name: 'job-slow'
+    text: 'A job runs longer than it should, or does not move.'
+    severity: 3
+    query: '${events}${jobSlow}'
+    every: 'PT15M'
+    window: 'PT15M'
+    dimensions: byMonitor
   }
   {
     name: 'monitor-stale'

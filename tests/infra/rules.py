@@ -177,6 +177,7 @@ SECRET = re.compile(
 # The alerts, and the variable with the dimensions of each.
 ALERTS: dict[str, Value] = {
     "job-not-succeeded": "byState",
+    "job-slow": "byMonitor",
     "monitor-stale": "byMonitor",
     "monitor-blind": "byMonitor",
     "status-unrecognised": "bySource",
@@ -186,7 +187,8 @@ ALERTS: dict[str, Value] = {
     "cleanup-removes-nothing": [],
     "function-failed": "byFunction",
 }
-EVENTS: dict[str, set[str]] = {"watched": set()} | documented_events()
+_NEW: dict[str, set[str]] = {"watched": set(), "overdue": set(), "stalled": set()}
+EVENTS = _NEW | documented_events()
 """The events that the app logs, with their fields."""
 
 
