@@ -5,8 +5,6 @@ BIN := .venv/bin
 # Each is rebuilt when what it was installed from changes.
 PACKAGES := .venv/.installed
 AZURITE := demo/node_modules/.installed
-# What checks the templates of infra/ is large, and needs other versions than the app.
-CHECKS := .venv-infra/.installed
 
 # In parallel. A worker that has nothing left to do takes over tests of another.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
@@ -28,10 +26,10 @@ demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stor
 run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
 	@$(BIN)/python -m demo run
 
-test: $(PACKAGES) $(AZURITE) $(CHECKS) ## Run the tests, but for the long ones
+test: $(PACKAGES) $(AZURITE) ## Run the tests, but for the long ones
 	$(PYTEST) -m "not long"
 
-test-all: $(PACKAGES) $(AZURITE) $(CHECKS) ## Run all tests
+test-all: $(PACKAGES) $(AZURITE) ## Run all tests
 	$(PYTEST)
 
 lint: $(PACKAGES) ## Check style, format, types, and which folder imports which
@@ -69,11 +67,10 @@ lock: $(PACKAGES) ## Take up new versions of all dependencies
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
-	$(COMPILE) infra/requirements-checks.in -o infra/requirements-checks.txt
 	cd demo && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove what was installed, cached and stored here
-	rm -rf .venv .venv-infra demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PACKAGES): requirements-dev.txt
@@ -89,10 +86,4 @@ $(AZURITE): demo/package-lock.json
 		{ echo "Node 20 or later is needed; 'node' is missing or older."; exit 1; }
 	@echo "Installing Azurite into demo/node_modules"
 	@cd demo && npm ci --silent --no-audit --no-fund
-	@touch $@
-
-$(CHECKS): infra/requirements-checks.txt | $(PACKAGES)
-	@echo "Installing the checks of infra/ into .venv-infra"
-	@$(PYTHON) -m venv .venv-infra
-	@.venv-infra/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -39,7 +39,9 @@ _LIST_SLICE = 100
 """Entries of the list that a run holds against their rows."""
 
 
-# It may run at each start of the host, on every machine: a hub that was lost is found at once.
+# `run_on_startup` is for the local host and Core Tools, whose start then finds a hub that was lost.
+# On Flex Consumption this function has instances of its own, which start for the schedule anyway;
+# there it runs twice after a cold start, which does no harm.
 @bp.function_name("Watchdog")
 @bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=True)
 @bp.durable_client_input(client_name="client")

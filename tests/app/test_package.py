@@ -83,7 +83,7 @@ def test_all_of_the_app_is_deployed() -> None:
         ".gitattributes",
         ".github/workflows/ci.yml",
         ".venv/lib/python3.11/site-packages/some.py",
-        ".venv-infra/bin/python",
+        ".venv-311/bin/python",
         "demo/node_modules/azurite/index.js",
         "domain/__pycache__/names.cpython-311.pyc",
         "domain/names.pyc",
