@@ -5,19 +5,20 @@ BIN := .venv/bin
 # Each is rebuilt when what it was installed from changes.
 PACKAGES := .venv/.installed
 AZURITE := demo/node_modules/.installed
-# What checks the templates of infra/ is large, and needs other versions than the app.
-CHECKS := .venv-infra/.installed
+
+# In parallel. A worker that has nothing left to do takes over tests of another.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 # As one command, so that both locks are always resolved alike.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test lint e2e systems fuzz check chaos bench package replay lock clean
+.PHONY: help demo run test test-all lint e2e systems fuzz check chaos bench package replay lock clean
 
 help: ## List the commands
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stored row
 	@$(BIN)/python -m demo
@@ -25,12 +26,16 @@ demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stor
 run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
 	@$(BIN)/python -m demo run
 
-test: $(PACKAGES) $(AZURITE) $(CHECKS) ## Run the tests
-	$(BIN)/python -m pytest
+test: $(PACKAGES) $(AZURITE) ## Run the tests, but for the long ones
+	$(PYTEST) -m "not long"
 
-lint: $(PACKAGES) ## Check style, format and types
+test-all: $(PACKAGES) $(AZURITE) ## Run all tests
+	$(PYTEST)
+
+lint: $(PACKAGES) ## Check style, format, types, and which folder imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...
@@ -62,11 +67,10 @@ lock: $(PACKAGES) ## Take up new versions of all dependencies
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
-	$(COMPILE) infra/requirements-checks.in -o infra/requirements-checks.txt
 	cd demo && npm install --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove what was installed, cached and stored here
-	rm -rf .venv .venv-infra demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv demo/node_modules .local .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PACKAGES): requirements-dev.txt
@@ -82,10 +86,4 @@ $(AZURITE): demo/package-lock.json
 		{ echo "Node 20 or later is needed; 'node' is missing or older."; exit 1; }
 	@echo "Installing Azurite into demo/node_modules"
 	@cd demo && npm ci --silent --no-audit --no-fund
-	@touch $@
-
-$(CHECKS): infra/requirements-checks.txt | $(PACKAGES)
-	@echo "Installing the checks of infra/ into .venv-infra"
-	@$(PYTHON) -m venv .venv-infra
-	@.venv-infra/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

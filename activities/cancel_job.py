@@ -1,4 +1,4 @@
-"""`CancelJob`: let the source cancel the job. Only ever done because the row asks for it (I5)."""
+"""`CancelJob`: ask the source to cancel the job, and only if the row asks for it (I5)."""
 
 import azure.durable_functions as df
 

@@ -16,9 +16,9 @@ from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress, windows
 
 bp = df.Blueprint()
 
-_AT_ONCE, _BATCH = 8, 200  # rows that are removed side by side, and between looks at the clock
+_AT_ONCE, _BATCH = 8, 200  # rows removed in parallel, and between two looks at the clock
 
-# Named one by one: a purge that names none deletes running instances too.
+# A purge that names no status deletes running instances too.
 _ENDED = [
     OrchestrationRuntimeStatus.Completed,
     OrchestrationRuntimeStatus.Failed,
@@ -71,11 +71,12 @@ async def clean(
         last_run_at=services.now(),
         instances=instances,
         monitors=monitors,
+        hub=progress.hub,
     )
 
 
 def _remove_rows(services: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
-    """How many monitors were removed, and whether the deadline left some."""
+    """The number of monitors removed, and whether the deadline left some."""
     removed, rows = 0, services.monitors.ended_before(cutoff)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while batch := list(islice(rows, _BATCH)):

@@ -35,7 +35,7 @@ def get_job_status(watch: object) -> dict[str, Any]:
 
 
 def poll_job(watch: Watch) -> Poll:
-    """Read the row, ask the source, then write what was seen to the row.
+    """Read the row, ask the source, then store the result in the row.
 
     The row says which job is asked about, and whether there is anything to ask: an input may be
     old, or crafted by somebody who holds the key of the task hub. If the store does not answer, the
@@ -91,7 +91,7 @@ def _heartbeat(services: Services, known: Snapshot, poll: Poll, now: datetime) -
 
 
 def _log_changes(before: MonitorRow, row: MonitorRow) -> None:
-    """Log what changed with this poll."""
+    """Log the changes that this poll brought."""
     if row.raw_status != before.raw_status:
         log_event("changed", row, before=before.raw_status, now=row.raw_status)
     if row.blind != before.blind:

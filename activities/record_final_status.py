@@ -1,7 +1,7 @@
-"""`RecordFinalStatus`: write how a watch ended. The orchestrator repeats it until it holds.
+"""`RecordFinalStatus`: store the end of a watch. The orchestrator repeats the call until it holds.
 
-A verdict in the input is a claim. The end is what the row bears out: a wish to stop, an expire
-time, what the last poll saw. Where the row does not, the job is looked at once more.
+A verdict in the input is a claim. The row must bear the end out: by a wish to stop, by an expire
+time, or by the last poll. If it does not, the activity polls the job once more.
 """
 
 import logging

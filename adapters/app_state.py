@@ -1,8 +1,8 @@
-"""What the app as a whole remembers, in partitions beside the monitors.
+"""The state of the app as a whole, in partitions beside the monitors.
 
-- `~watchdog`: how far the watchdog came with the live monitors and with the list, and which task
-  hub it saw. A task hub that was lost, or put back from an old copy, is known by its cleanup: the
-  cleanup carries an id of the hub along, and a count of runs that only grows.
+- `~watchdog`: the watchdog's place among the live monitors and in the list, and the task hub that
+  it saw. The cleanup carries an id of the hub and a count of runs that only grows, so the app
+  recognises a task hub that was lost or put back from an old copy.
 - `~sources`: the sources whose polls somebody holds.
 """
 
@@ -17,26 +17,26 @@ _PAUSES_KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this lon
 
 
 class Place(NamedTuple):
-    """How far the watchdog came: keys of the last live monitor and list entry; empty at the end."""
+    """The watchdog's place: keys of the last live monitor and list entry; empty at the end."""
 
     live: str
     listed: str
 
 
 class AppState:
-    """What the app remembers. Every method raises `StoreUnavailable` if the store fails."""
+    """The state of the app. Every method raises `StoreUnavailable` if the store fails."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._pauses: tuple[datetime, dict[str, datetime]] | None = None
 
     def place(self) -> Place:
-        """Where the watchdog is to go on."""
+        """The place after which the watchdog goes on."""
         found = self._table.find(_WATCHDOG, _WATCHDOG) or {}
         return Place(str(found.get("after", "")), str(found.get("listed", "")))
 
     def remember_place(self, place: Place) -> None:
-        """Note how far the watchdog came."""
+        """Store the watchdog's place."""
         keys = {"PartitionKey": _WATCHDOG, "RowKey": _WATCHDOG}
         self._table.upsert({**keys, "after": place.live, "listed": place.listed})
 

@@ -1,7 +1,8 @@
-"""What happens, as log lines that can be searched: one JSON object each.
+"""Events, as log lines that a query can read: one JSON object each.
 
-Every line has `event`, and if it is about a monitor `monitor`, `source`, `run`. docs/operations.md
-lists the events and what else they carry: nothing that the monitor's row does not show as well.
+Every line has `event`. A line about a monitor also has `monitor`, `source` and `run`.
+docs/operations.md lists the events and their other fields. An event shows nothing that the
+monitor's row does not show (I9).
 """
 
 import json
@@ -18,7 +19,7 @@ log = logging.getLogger("job_monitor.events")
 def log_event(
     event: str, about: MonitorRow | Watch | None, *, level: int = logging.INFO, **more: object
 ) -> None:
-    """Log an event; names become camelCase, values that JSON does not know text."""
+    """Log an event. Names become camelCase; values that JSON does not have become text."""
     line: dict[str, object] = {"event": event}
     if about:
         monitor_id = about.id if isinstance(about, MonitorRow) else about.monitor_id

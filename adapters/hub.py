@@ -1,8 +1,9 @@
 """The task hub as the triggers need it, over the SDK's durable client.
 
-The client tells an unknown instance by a falsy status, an error of the hub likewise, and a start
-that lost a race by a bare `Exception`. Here an unknown instance is `None`, and a lost race is
-looked up. Where the hub does not answer, every function raises `StoreUnavailable`.
+The client shows an unknown instance as a falsy status, an error of the hub likewise, and a start
+that lost a race as a bare `Exception`. Here an unknown instance is None, and a failed start is
+followed by a look at the instance. If the hub does not answer, every function raises
+`StoreUnavailable`.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ async def current_row(
 ) -> MonitorRow:
     """The row as its instance shows it; asks the task hub only about a live one.
 
-    Whoever sees first that the watch was ended from outside stores its end.
+    The first caller that sees an end from outside stores that end.
     """
     if row.state.final:
         return row
@@ -90,7 +91,7 @@ async def hint(
     *,
     wake: bool = False,
 ) -> None:
-    """Let a live watch poll soon; one whose instance is gone is started again.
+    """Send a hint to a live watch; start the watch again if its instance is gone.
 
     Args:
         client: The durable client.
@@ -123,10 +124,10 @@ async def resume_suspended(client: df.DurableOrchestrationClient, row: MonitorRo
 async def ensure_watched(
     client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
 ) -> bool:
-    """Start the orchestrator of a live row unless it runs. Safe to call again, and at once twice.
+    """Start the orchestrator of a live row unless it runs. Two calls, also at once, do no harm.
 
-    An earlier caller may have been cut off before the indexes knew of the row. So they are
-    brought in line with every start.
+    An earlier caller may have been cut off before it wrote the indexes, so every start writes
+    them.
 
     Returns:
         Whether the orchestrator was started.
@@ -138,14 +139,14 @@ async def ensure_watched(
     instance = await find(client, row.id)
     patience = _PATIENCE
     while instance and not instance.ended and instance.run != row.run and patience > 0:
-        # The run before has stored its end, which let this one begin, and is about to complete.
+        # The earlier run has stored its end, which let this one begin, and is about to complete.
         await asyncio.sleep(_LOOK_AGAIN)
         patience -= _LOOK_AGAIN
         instance = await find(client, row.id)
     if instance and instance.run == row.run:
         if not instance.ended:
             return False
-        # It may have ended since the row was read. If its end is stored, nothing is left to do.
+        # The instance may have ended since the row was read. If its end is stored, all is done.
         known = await asyncio.to_thread(monitors.get, row.id)
         if known is None or known.run != row.run:
             return False
@@ -161,7 +162,7 @@ async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow)
     """Remove the instance of an earlier run: terminate it, wait for its end, purge it.
 
     Raises:
-        StoreUnavailable: It did not end in time. The watchdog goes on from here.
+        StoreUnavailable: The instance did not end in time. The watchdog goes on from here.
     """
     patience, told = _PATIENCE, False
     while (instance := await find(client, row.id)) and instance.run != row.run:
@@ -199,11 +200,11 @@ async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -
 async def _start(
     client: df.DurableOrchestrationClient, name: str, instance_id: str, input_: dict[str, object]
 ) -> bool:
-    """Start an instance; whether it was this call that did."""
+    """Start an instance. Returns whether this call started it."""
     try:
         await client.start_new(name, instance_id, input_)
     except Exception as error:
-        # Somebody else may have been first; then it runs, which is all that was asked for.
+        # Another caller may have been first. Then the instance runs, as asked.
         instance = await find(client, instance_id)
         if instance is None or instance.ended:
             raise StoreUnavailable("the task hub did not take the start") from error
@@ -213,7 +214,7 @@ async def _start(
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn what the client raises, often a bare `Exception`, into our error."""
+    """Turn the client's errors, often a bare `Exception`, into `StoreUnavailable`."""
     try:
         yield
     except Exception as error:

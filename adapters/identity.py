@@ -16,8 +16,8 @@ from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
 from domain.outcome import Outcome
 
-# The default is to wait for five minutes, and to try again. A poll must not wait so long, and comes
-# again anyway.
+# By default, a request for a token waits for five minutes and is repeated. A poll must not wait so
+# long, and the next poll asks again anyway.
 PATIENCE: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 5, "retry_total": 0}
 
 Identity = Callable[[str | None], TokenCredential]
@@ -38,7 +38,7 @@ class NoToken(Exception):
 
 def app_identity(settings: Mapping[str, str]) -> Identity:
     """The identity that these app settings describe."""
-    # Functions, Container Apps and App Service say with this setting where tokens are.
+    # Functions, Container Apps and App Service set this to the address that gives tokens.
     in_azure = "IDENTITY_ENDPOINT" in settings
     default = settings.get("AZURE_CLIENT_ID") if in_azure else None
 

@@ -2,11 +2,11 @@
 
 1. Before anything is done, a row is inserted that only one caller can insert. It holds a hash of
    the key and of the request.
-2. Once the source has started the job, the row gets its id; once the start is answered, the row
-   gets the answer: its status and its monitor.
-3. A repeated request with that key finds the answer. Before there is one, the first request is
-   under way, or was cut off: then nobody knows whether the source started the job, and the app
-   does not ask it again.
+2. Once the source has started the job, the row gets the job's id. Once the start is answered, the
+   row gets the answer: its status and its monitor.
+3. A repeated request with that key finds the answer. Without an answer, the first request is under
+   way or was cut off. Then nobody knows whether the source started the job, and the app does not
+   ask the source again.
 
 A key is kept for a day. The header is that of the IETF draft draft-ietf-httpapi-idempotency-key.
 """
@@ -28,7 +28,7 @@ class Intent(NamedTuple):
 
     Attributes:
         request: Hash of the request.
-        begun_at: When it came.
+        begun_at: The time of the request.
         status: HTTP status of its answer; None as long as there is none.
         monitor_id: The monitor that it was answered with.
         job_id: The job that the source started for it, as soon as that is known.
@@ -74,7 +74,7 @@ class Intents:
         self._table.delete(*_keys(key).values())
 
     def remove_old(self, now: datetime) -> int:
-        """Remove the keys of yesterday; how many there were."""
+        """Remove the keys that are older than a day. Returns their number."""
         where = "PartitionKey eq @p and begunAt lt @then"
         old = [*self._table.query(where, {"p": _PARTITION, "then": now - KEPT})]
         for each in old:

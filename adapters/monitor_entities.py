@@ -1,10 +1,10 @@
-"""What stands in the table of the monitors.
+"""The entities in the table of the monitors.
 
 A partition for each monitor, named by its id, holds the truth:
 
 - row key `monitor`: the monitor itself, and how many lines its log has;
-- row keys `log-00000001`, ...: the lines. Each is written in one transaction with the row, so that
-  the count is right, and a monitor can be removed without a look at its log.
+- row keys `log-00000001`, ...: the lines. A line and the row are written in one transaction, so the
+  count is right, and a monitor is removed without a look at its log.
 
 Two partitions help to find monitors without reading them all:
 
@@ -25,7 +25,7 @@ from domain.monitors.monitor import MonitorRow
 
 ROW_KEY = "monitor"
 LIVE, LIST = "~live", "~list"  # no monitor id begins with a tilde
-_END_OF_TIME = 10**16  # microseconds; newest first is what is nearest to it
+_END_OF_TIME = 10**16  # microseconds; a newer run is nearer to it, so its key is smaller
 
 
 def row_entity(row: MonitorRow, read: Entity | None = None) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _properties(row: MonitorRow) -> dict[str, Any]:
 
 
 def read_row(entity: Entity) -> MonitorRow:
-    """The row; what a later release added to it is left out."""
+    """The row, without the properties that only a later release knows."""
     known = {field.alias for field in MonitorRow.model_fields.values()}
     values = {k: v for k, v in entity.items() if k in known}
     for name in ("stop", "labels"):
@@ -101,7 +101,7 @@ def live_entity(row: MonitorRow) -> Entity:
 
 
 def live_key(monitor_id: str, run: int) -> str:
-    """A key for each run: the end of one, cut off and put right later, takes no other's away."""
+    """A key for each run, so the late repair of one end removes no other run's entry."""
     return f"{monitor_id} {run:06}"
 
 
@@ -128,12 +128,12 @@ def has_label(entry: Entity, label: str) -> bool:
 
 
 def list_key(row: MonitorRow) -> str:
-    """Where a run stands in the list."""
+    """The key of a run in the list."""
     return f"{moment_key(row.started_at)}-{row.id}"
 
 
 def moment_key(moment: datetime) -> str:
-    """What the keys of the runs that began then start with; keys of earlier ones are greater."""
+    """The prefix of the keys of runs that began at a moment; earlier runs have greater keys."""
     return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
 
 

@@ -1,11 +1,11 @@
-"""The monitors in Table storage: reading, writing, and how they are found.
+"""The monitors in Table storage: reading, writing, and the indexes that find them.
 
-`adapters.monitor_entities` says what stands where, `domain.monitors.transitions` how a row may
-change.
+`adapters.monitor_entities` describes the entities, `domain.monitors.transitions` the changes of a
+row.
 
-Azure may run an activity twice, and an old poll may come late. So a row is replaced only if it is
-still the one that its transition looked at. Every other write is an upsert or a delete on a key
-that follows from the monitor: the indexes can be brought in line at any time, and twice.
+Azure may run an activity twice, and an old poll may come late. So a row is replaced only if nobody
+wrote to it since its transition read it. Every other write is an upsert or a delete on a key that
+follows from the monitor, so the indexes can be repaired at any time, and twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,12 +55,12 @@ class Written(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """That a run of a monitor may be live.
+    """An entry in `~live`: a run of a monitor that may be live.
 
     Attributes:
-        run: The run.
-        since: When it was begun.
-        key: Where it stands among the others.
+        run: The number of the run.
+        since: When the run began.
+        key: The row key of the entry.
     """
 
     run: int
@@ -69,12 +69,12 @@ class Claim(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A run that ended, as the list knows it.
+    """An entry in `~list` of a run that ended.
 
     Attributes:
-        monitor_id: Whose run.
-        run: The run.
-        key: Where it stands in the list.
+        monitor_id: The id of the monitor.
+        run: The number of the run.
+        key: The row key of the entry.
     """
 
     monitor_id: str
@@ -100,13 +100,13 @@ class MonitorTable:
     # -- writing --------------------------------------------------------------------------
 
     def claim(self, row: MonitorRow) -> bool:
-        """Insert a new monitor with its first log line; only one caller can.
+        """Insert a new monitor with its first log line; only one caller can win.
 
         Returns:
-            Whether this caller did. If not, the monitor exists.
+            Whether this caller won. If not, the monitor exists.
         """
         change = transitions.claimed(row)
-        # Before the row, so that the watchdog finds what is cut off here.
+        # Before the row, so that the watchdog finds a claim that is cut off here.
         self._table.upsert(entities.live_entity(row))
         entity = entities.row_entity(row) | {"logLines": len(change.lines)}
         lines = entities.line_entities(row.id, change.lines, 0)
@@ -118,7 +118,7 @@ class MonitorTable:
     def change(
         self, monitor_id: str, transition: Transition, known: Snapshot | None = None
     ) -> Written | None:
-        """Replace a row by what the transition makes of it, with its log lines.
+        """Replace a row by the transition's new row, and add its log lines.
 
         Args:
             monitor_id: Whose row.
@@ -175,10 +175,10 @@ class MonitorTable:
             self._table.upsert({name: entry[name] for name in keys})
 
     def delete(self, ended: Ended) -> bool:
-        """Remove an ended monitor and its log, unless a new run began; `unlist` comes after it.
+        """Remove an ended monitor and its log, unless a new run began; call `unlist` afterwards.
 
         Returns:
-            Whether it was removed.
+            Whether the monitor was removed.
         """
         entity = self._table.find(ended.monitor_id, entities.ROW_KEY)
         if entity is None:
@@ -187,20 +187,20 @@ class MonitorTable:
         if row.run != ended.run or not row.state.final:
             return False
         lines: list[Operation] = [("delete", line) for line in entities.line_keys(entity)]
-        # The row goes last, and only if it is still the one that was read. A transaction before
-        # that is void only if an earlier attempt had come as far.
+        # The row goes last, and only if nobody wrote to it since it was read. A transaction
+        # before that fails only if an earlier attempt did the same already.
         while len(lines) >= BATCH:
             self._table.commit(lines[:BATCH])
             lines = lines[BATCH:]
         return self._table.commit([*lines, delete_unchanged(entity)])
 
     def unlist(self, gone: Sequence[Ended]) -> None:
-        """Take runs out of the list whose monitors were removed, or went on as the next run."""
+        """Remove the list entries of monitors that were removed, or went on as the next run."""
         for begin in range(0, len(gone), BATCH):
             keys = [each.key for each in gone[begin : begin + BATCH]]
             deletes = [("delete", {"PartitionKey": entities.LIST, "RowKey": key}) for key in keys]
             if not self._table.commit(deletes):
-                # One was not there any more, so none was taken.
+                # One entry was gone already, so the transaction removed none.
                 for key in keys:
                     self._table.delete(entities.LIST, key)
 
@@ -227,7 +227,7 @@ class MonitorTable:
         return Stored(row, log) if row else None
 
     def live(self, after: str = "") -> Iterator[tuple[str, Claim]]:
-        """Ids of the monitors that may be live, in the order of their keys, those after `after`."""
+        """The ids and entries of monitors that may be live, in the order of keys after `after`."""
         for entity in self._table.query(
             "PartitionKey eq @live and RowKey gt @after", {"live": entities.LIVE, "after": after}
         ):
@@ -235,7 +235,7 @@ class MonitorTable:
             yield entity["monitorId"], claim
 
     def drop_live(self, monitor_id: str, run: int) -> None:
-        """Forget that a run may be live."""
+        """Remove the entry of a run in `~live`."""
         self._table.delete(entities.LIVE, entities.live_key(monitor_id, run))
 
     def check_list(self, after: str, size: int) -> str:
@@ -265,13 +265,13 @@ class MonitorTable:
 
         Args:
             size: How many at the most.
-            after: Where the page before ended: what it returned.
+            after: The key that the page before returned; empty for the first page.
             label: `name:value`; a filter that the store has no index for, so that the page may be
                 short.
-            **equal: Filters by `state`, `source`, `jobId`; None is none.
+            **equal: Filters by `state`, `source`, `jobId`; None filters nothing.
 
         Returns:
-            The rows, and where to go on; None at the end.
+            The rows, and the key after which the next page begins; None at the end.
         """
         where = "PartitionKey eq @list and RowKey gt @after"
         filters = {name: value for name, value in equal.items() if value is not None}
@@ -296,14 +296,14 @@ class MonitorTable:
         return [row for row in rows if row]
 
     def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
-        """The monitor of a list entry as it is now; None if the entry is behind the times."""
+        """The monitor of a list entry as it is now; None if the entry is out of date."""
         row = self.get(entity["monitorId"])
         if row is None or row.run != entity["run"]:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
     def ended_before(self, cutoff: datetime) -> Iterator[Ended]:
-        """Runs that ended before `cutoff`. It reads the list from there back into the past."""
+        """Runs that ended before `cutoff`. All began before it, so the list is read from there."""
         for entity in self._table.query(
             "PartitionKey eq @list and RowKey gt @started and endedAt lt @cutoff",
             {"list": entities.LIST, "started": entities.moment_key(cutoff), "cutoff": cutoff},

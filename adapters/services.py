@@ -1,4 +1,4 @@
-"""What the triggers and activities work with, composed once in each process."""
+"""The services that triggers and activities use, composed once in each process."""
 
 import logging
 from collections.abc import Callable
@@ -41,8 +41,8 @@ def get_services() -> Services:
     """The services of this process.
 
     Raises:
-        ConfigurationFault: A setting or the sources' file is wrong. It is read again at the
-            next call, so that nothing runs half configured.
+        ConfigurationFault: A setting or the sources' file is wrong. The next call reads both
+            again, so nothing runs half configured.
     """
     keep_secrets_out_of_logs()
     settings = read_settings()
@@ -70,7 +70,7 @@ def read_presets() -> dict[str, str]:
 
 
 def keep_secrets_out_of_logs() -> None:
-    """Silence what logs requests: Azure's client with their headers, urllib3 with their URLs."""
+    """Silence the loggers of requests: Azure's client shows headers, urllib3 shows URLs (I9)."""
     for name in ("azure.core.pipeline.policies", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

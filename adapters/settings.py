@@ -1,4 +1,4 @@
-"""App settings: read here and nowhere else, all faults told at once."""
+"""App settings: read here and nowhere else; one error names every fault."""
 
 import os
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _EMULATOR = (
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """What the app is told by its environment. Holds secrets: never print it.
+    """The app settings. They hold secrets: never print them.
 
     Attributes:
         values: All app settings, for `${NAME}` in the sources' file.
         sources_file: The file of the sources.
         retention: How long results and finished instances are kept.
-        table_connection: A connection string of Table storage; this or the next.
+        table_connection: A connection string of Table storage; this or `table_service_uri`.
         table_service_uri: The Table endpoint, used with the app's identity.
         client_id: The user-assigned identity to use, if any.
     """

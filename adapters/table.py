@@ -1,4 +1,4 @@
-"""One table of Table storage: errors in our words, writes that hold only if nothing changed."""
+"""One table of Table storage, with conditional writes and one error, `StoreUnavailable`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ BATCH = 100
 """Operations that a transaction may hold."""
 
 _NOT_FOUND, _CONFLICT, _CHANGED = 404, 409, 412
-# Short enough for an HTTP answer; who can wait longer, asks again.
+# Short enough for an HTTP answer; a caller that can wait longer asks again.
 _TIMEOUTS: Mapping[str, Any] = {
     "connection_timeout": 3,
     "read_timeout": 10,
@@ -29,7 +29,7 @@ _TIMEOUTS: Mapping[str, Any] = {
 
 
 class Table:
-    """A table that is made when it is first written to. Every method raises `StoreUnavailable`."""
+    """A table that the first write creates. Every method raises `StoreUnavailable` on failure."""
 
     def __init__(self, client: TableClient, create: Callable[[], object]) -> None:
         """Use a table; `create` makes it if it is not there."""
@@ -45,10 +45,10 @@ class Table:
         endpoint: str | None = None,
         credential: TokenCredential | None = None,
     ) -> "Table":
-        """A table at a connection string, or at an endpoint with a credential; asks nothing.
+        """A table at a connection string, or at an endpoint with a credential; sends no request.
 
         Raises:
-            ValueError: The connection string is none.
+            ValueError: The text is no connection string.
         """
         if connection:
             service = TableServiceClient.from_connection_string(connection, **_TIMEOUTS)
@@ -83,7 +83,7 @@ class Table:
             where: The filter; `@name` in it stands for a value.
             values: The values.
             select: The properties, if not all.
-            top: How many to ask for at a time, if not as many as can be (1,000).
+            top: How many entities an answer may hold; the default is the service's limit (1,000).
         """
         with _errors():
             try:
@@ -112,11 +112,11 @@ class Table:
             self._client.delete_entity(partition, row)
 
     def commit(self, operations: Sequence[Operation]) -> bool:
-        """Do all of it, in one partition, or nothing.
+        """Do all operations, in one partition, or none.
 
         Returns:
-            Whether it was done. If not, somebody else was first: an entity to create was there,
-            or one to change was changed or gone.
+            Whether they were done. If not, another writer was first: an entity to create existed,
+            or an entity to change had changed or was gone.
         """
         with _errors():
             try:
@@ -129,7 +129,7 @@ class Table:
 
     def _submit(self, operations: Sequence[Operation]) -> None:
         if len(operations) == 1 and operations[0][0] == "update":
-            # As most polls; a transaction costs the client four times as much.
+            # Most polls come here; a transaction would cost the client four times as much.
             self._client.update_entity(operations[0][1], **operations[0][2])
             return
         try:
@@ -143,12 +143,12 @@ class Table:
 
 
 def update_unchanged(read: Any, new: Entity) -> Operation:
-    """Replace an entity that was read by `new`, void if somebody wrote to it since."""
+    """Replace the entity `read` by `new`; the commit fails if somebody wrote to it since."""
     return "update", new, {**_unchanged(read), "mode": UpdateMode.REPLACE}
 
 
 def delete_unchanged(read: Any) -> Operation:
-    """Remove an entity that was read, void if somebody wrote to it since."""
+    """Remove the entity `read`; the commit fails if somebody wrote to it since."""
     return "delete", read, _unchanged(read)
 
 
@@ -158,7 +158,7 @@ def _unchanged(read: Any) -> dict[str, Any]:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn the client's errors into ours, without what they quote of the request."""
+    """Turn the client's errors into `StoreUnavailable`, without the request that they quote."""
     try:
         yield
     except HttpResponseError as error:

@@ -11,6 +11,7 @@ from rich.console import Console
 from demo.demo import demo
 from demo.ports import LOCALHOST
 from demo.run import run
+from demo.stack import Ports
 
 _MAX_PORT = 65_535
 
@@ -22,13 +23,28 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def first_of_three(text: str) -> int:
+    """The first of three ports that follow each other."""
+    port_number(str(port_number(text) + 2))
+    return int(text)
+
+
 def main() -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     serve = commands.add_parser("run", help="serve until Ctrl-C")
-    # Checked like an argument, also when it comes from the environment.
+    # Checked like arguments, also when they come from the environment.
     serve.add_argument("--port", type=port_number, default=os.environ.get("PORT") or "7071")
+    serve.add_argument(
+        "--jobs-port", type=port_number, default=os.environ.get("JOB_SERVICE_PORT") or "8077"
+    )
+    serve.add_argument(
+        "--azurite-port",
+        type=first_of_three,
+        default=os.environ.get("AZURITE_PORT") or "10000",
+        help="the first of three ports: blob, queue, table",
+    )
     args = parser.parse_args()
 
     # A closed terminal and a polite kill end like Ctrl-C: in order.
@@ -42,7 +58,10 @@ def main() -> int:
     # Paths, URLs and messages are text: no markup in it, no colours, no line breaks.
     say = partial(console.out, highlight=False)
     try:
-        return run(args.port, say) if args.command == "run" else demo(console, say)
+        if args.command != "run":
+            return demo(console, say)
+        azurite = (args.azurite_port, args.azurite_port + 1, args.azurite_port + 2)
+        return run(Ports(azurite=azurite, jobs=(args.jobs_port,), host=(args.port,)), say)
     except KeyboardInterrupt:
         say("Stopped.")
         return 130

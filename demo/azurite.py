@@ -11,9 +11,9 @@ from demo.ports import LOCALHOST
 
 _AZURITE = ROOT / "demo/node_modules/azurite/dist/src/azurite.js"
 
-# Azurite's account and key are the same everywhere and printed in its manual. No secret.
-_ACCOUNT = "devstoreaccount1"
-_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+# Azurite's own account and its key are the same everywhere and printed in its manual. No secret.
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 class Azurite(Part):
@@ -52,13 +52,13 @@ class Azurite(Part):
     def connection_string(self) -> str:
         """What a storage client needs, with the ports that are in use."""
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};"
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
             f"BlobEndpoint={self._endpoint(0)};QueueEndpoint={self._endpoint(1)};"
             f"TableEndpoint={self._endpoint(2)};"
         )
 
     def _endpoint(self, index: int) -> str:
-        return f"http://{LOCALHOST}:{self.ports[index]}/{_ACCOUNT}"
+        return f"http://{LOCALHOST}:{self.ports[index]}/{ACCOUNT}"
 
 
 def _node() -> str:

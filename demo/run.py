@@ -1,37 +1,45 @@
-"""`make run`: the parts of the demo on their usual ports, until Ctrl-C.
+"""`make run`: the parts of the demo on fixed ports, until Ctrl-C.
 
 The data stays in `.local/`, so that the next run goes on with it; only the jobs themselves end
-with the job service.
+with the job service. The settings of the environment hold, as in Azure, but for those that name a
+storage account: a run on this machine must not meddle with monitors that are watched elsewhere.
 """
 
+import os
 import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from demo.part import ROOT, PartFailed
 from demo.ports import is_taken
 from demo.show import Say
-from demo.stack import Ports, Stack
+from demo.stack import STORAGE_SETTINGS, Ports, Stack
 
-# The ports that local.settings.json names.
-_AZURITE_PORTS = (10000, 10001, 10002)
-_JOBS_PORT = 8077
+_TAKEN_OVER = ("JOB_SOURCES_FILE", "DEMO_JOB_SERVICE_URL")
 _LOOK_AGAIN = 0.5  # seconds
 
 
-def run(port: int, say: Say, folder: Path = ROOT / ".local") -> int:
+def run(
+    ports: Ports,
+    say: Say,
+    folder: Path = ROOT / ".local",
+    environment: Mapping[str, str] = os.environ,
+) -> int:
     """Serve until Ctrl-C; the exit code."""
-    wanted = {
-        port: "the host (choose another one: PORT=7072 make run)",
-        _JOBS_PORT: "the job service",
+    if faults := list(_faults(ports)):
+        for fault in faults:
+            say(fault)
+        return 1
+    for name in environment:
+        if name.startswith(STORAGE_SETTINGS):
+            say(f"{name} of the environment is not used: the data stays in Azurite.")
+    stack = Stack(folder, ports, say)
+    stack.host.environment = {
+        name: environment[name] for name in _TAKEN_OVER if environment.get(name)
     }
-    wanted |= dict.fromkeys(_AZURITE_PORTS, "Azurite")
-    for number, user in wanted.items():
-        if is_taken(number):
-            say(f"Port {number} is in use; it is needed for {user}.")
-            return 1
-    ports = Ports(azurite=_AZURITE_PORTS, jobs=(_JOBS_PORT,), host=(port,))
     try:
-        with Stack(folder, ports, say) as stack:
+        with stack:
             _introduce(stack, folder, say)
             return _watch(stack, say)
     except PartFailed as error:
@@ -40,6 +48,24 @@ def run(port: int, say: Say, folder: Path = ROOT / ".local") -> int:
     except KeyboardInterrupt:
         say("Stopped.")
         return 0
+
+
+def _faults(ports: Ports) -> Iterator[str]:
+    """Everything that keeps the parts from having their ports."""
+    wanted: dict[int, list[str]] = defaultdict(list)
+    for setting, numbers in (
+        ("PORT", ports.host),
+        ("JOB_SERVICE_PORT", ports.jobs),
+        ("AZURITE_PORT", ports.azurite),
+    ):
+        for number in numbers:
+            wanted[number].append(setting)
+    for number, settings in wanted.items():
+        if len(settings) > 1:
+            yield f"Port {number} can't serve both {' and '.join(settings)}: change one of them."
+        elif is_taken(number):
+            three = ", the first of three" if settings == ["AZURITE_PORT"] else ""
+            yield f"Port {number} is in use. Set {settings[0]} to another one{three}."
 
 
 def _introduce(stack: Stack, folder: Path, say: Say) -> None:

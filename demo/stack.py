@@ -15,10 +15,13 @@ from typing import Self
 import requests
 
 from demo.azurite import Azurite
-from demo.part import Part, get
+from demo.part import Part, PartFailed, get
 from demo.ports import LOCALHOST
 
-_NOT_INHERITED = ("AzureWebJobsStorage", "JobStatusStorage", "JOB_SOURCES_FILE")
+STORAGE_SETTINGS = ("AzureWebJobsStorage", "JobStatusStorage")
+"""How settings begin that name a storage account."""
+
+_NOT_INHERITED = (*STORAGE_SETTINGS, "JOB_SOURCES_FILE")
 
 
 class JobService(Part):
@@ -37,7 +40,11 @@ class JobService(Part):
 
     def problem(self) -> str | None:
         """It is ready when it shows its jobs."""
-        return _ask(f"{self.url}/jobs")
+        try:
+            get(f"{self.url}/jobs").raise_for_status()
+        except requests.RequestException as error:
+            return str(error)
+        return None
 
 
 class Host(Part):
@@ -73,8 +80,20 @@ class Host(Part):
         return f"http://{LOCALHOST}:{self.ports[0]}"
 
     def problem(self) -> str | None:
-        """It is ready when the app says so."""
-        return _ask(f"{self.url}/api/health", any_answer=not self.healthy_only)
+        """It is ready when the app says so.
+
+        Raises:
+            PartFailed: The app's settings or sources are faulty, which no waiting mends.
+        """
+        try:
+            answer = get(f"{self.url}/api/health")
+        except requests.RequestException as error:
+            return str(error)
+        if answer.ok or not self.healthy_only:
+            return None
+        if faults := _faults(answer):
+            raise PartFailed("\n  ".join(["The app is not configured:", *faults]))
+        return f"{answer.status_code} {answer.text[:500]}"
 
 
 @dataclass(frozen=True)
@@ -136,9 +155,10 @@ class Stack:
         self._started.close()
 
 
-def _ask(url: str, *, any_answer: bool = False) -> str | None:
+def _faults(answer: requests.Response) -> list[str]:
+    """The faults that the app names in an answer, each with its place; none if it names none."""
     try:
-        answer = get(url)
-    except requests.RequestException as error:
-        return str(error)
-    return None if answer.ok or any_answer else f"{answer.status_code} {answer.text[:500]}"
+        errors = answer.json().get("errors", [])
+    except requests.JSONDecodeError:
+        return []
+    return [f"{error['field']}: {error['message']}" for error in errors]

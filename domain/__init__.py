@@ -1,1 +1,1 @@
-"""What Job Monitor decides, without I/O and without a clock."""
+"""The decisions of Job Monitor, without I/O and without a clock."""

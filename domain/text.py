@@ -2,8 +2,8 @@
 
 Azure Storage carries the messages of a queue as XML. XML 1.0 has no place for most control
 characters, for U+FFFE and U+FFFF, and for half a surrogate pair
-(https://www.w3.org/TR/xml/#charsets). The queue refuses a message with one of them, and the host
-tries again for ever, so that all other messages wait.
+(https://www.w3.org/TR/xml/#charsets). The queue refuses a message with such a character. The host
+then tries again for ever, and all other messages wait.
 
 A long text is cut in the middle: the cause of a failure stands at the end of a log.
 """

@@ -17,10 +17,10 @@ class WireModel(BaseModel):
 
 
 class InternalModel(WireModel):
-    """What the app passes to itself through histories and rows.
+    """Data that the app passes to itself through histories and rows.
 
-    A later release may have written it: while machines are updated one by one, or before its
-    update was taken back. What that release added is left out, rather than the watch ended.
+    A later release may have written the data: during a rolling update, or before a roll-back. The
+    model leaves out the fields that this release does not know, rather than end the watch.
     """
 
     model_config = ConfigDict(extra="ignore")

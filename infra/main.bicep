@@ -1,4 +1,4 @@
-// Job Monitor in a resource group of its own. README.md beside this file tells what is deployed.
+// Job Monitor in a resource group of its own. README.md beside this file lists the resources.
 targetScope = 'subscription'
 
 @description('Name of the azd environment; all names follow from it.')
@@ -9,13 +9,13 @@ param environmentName string
 @description('Region of the resource group and all resources.')
 param location string
 
-@description('Object id of who deploys, who may then write secrets to the vault. Empty: nobody.')
+@description('Object id of the principal that may write secrets to the vault. Empty: nobody.')
 param principalId string = ''
 
-@description('Where alerts are sent. Empty: they are shown in the portal only.')
+@description('Address that alerts are sent to. Empty: the portal alone shows them.')
 param alertEmail string = ''
 
-@description('What keeps the task hub: Azure Storage or the Durable Task Scheduler.')
+@description('The backend that keeps the task hub: Azure Storage or the Durable Task Scheduler.')
 @allowed(['AzureStorage', 'azureManaged'])
 param durableBackend string = 'AzureStorage'
 
@@ -35,7 +35,7 @@ param pythonVersion string = '3.12'
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('How many instances there may be at once.')
+@description('The most instances that there may be at once.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -58,9 +58,15 @@ param vaultAllowlist array = []
 param appSettings object = {}
 
 @description('App settings that are secrets: name, and the name of the secret in the vault.')
+#disable-next-line secure-secrets-in-params
 param secretSettings object = {}
 
+// All names are known before the deployment: with a name from an output, what-if shows nothing.
 var token = toLower(uniqueString(subscription().id, environmentName, location))
+var identityName = 'id-job-monitor-${token}'
+var insightsName = 'appi-job-monitor-${token}'
+var storageName = 'stjobmon${token}'
+var vaultName = 'kv-jobmon-${token}'
 var tags = { 'azd-env-name': environmentName }
 var useScheduler = durableBackend == 'azureManaged'
 
@@ -74,7 +80,7 @@ module identity 'modules/identity.bicep' = {
   name: 'identity'
   scope: group
   params: {
-    name: 'id-job-monitor-${token}'
+    name: identityName
     location: location
     tags: tags
   }
@@ -84,7 +90,8 @@ module insights 'modules/insights.bicep' = {
   name: 'insights'
   scope: group
   params: {
-    token: token
+    name: insightsName
+    workspaceName: 'log-job-monitor-${token}'
     location: location
     tags: tags
   }
@@ -94,7 +101,7 @@ module storage 'modules/storage.bicep' = {
   name: 'storage'
   scope: group
   params: {
-    name: 'stjobmon${token}'
+    name: storageName
     location: location
     tags: tags
     sku: storageSku
@@ -107,7 +114,7 @@ module vault 'modules/vault.bicep' = {
   name: 'vault'
   scope: group
   params: {
-    name: 'kv-jobmon-${token}'
+    name: vaultName
     location: location
     tags: tags
     private: useVirtualNetwork
@@ -131,30 +138,33 @@ module network 'modules/network.bicep' = if (useVirtualNetwork) {
 module scheduler 'modules/scheduler.bicep' = if (useScheduler) {
   name: 'scheduler'
   scope: group
+  dependsOn: [identity]
   params: {
     name: 'dts-job-monitor-${token}'
     location: location
     tags: tags
     sku: schedulerSku
     allowlist: schedulerAllowlist
-    appPrincipalId: identity.outputs.principalId
+    retentionDays: retentionDays
+    identityName: identityName
   }
 }
 
 module access 'modules/access.bicep' = {
   name: 'access'
   scope: group
+  dependsOn: [identity, insights, storage, vault]
   params: {
-    storageName: storage.outputs.name
-    vaultName: vault.outputs.name
-    insightsName: insights.outputs.name
+    identityName: identityName
+    insightsName: insightsName
+    storageName: storageName
+    vaultName: vaultName
     useScheduler: useScheduler
-    appPrincipalId: identity.outputs.principalId
     deployerPrincipalId: principalId
   }
 }
 
-// The host reads its storage and the app its secrets as soon as it starts: roles come first.
+// The host reads its storage and the app its secrets as soon as they start: roles come first.
 module app 'modules/app.bicep' = {
   name: 'app'
   scope: group
@@ -166,11 +176,11 @@ module app 'modules/app.bicep' = {
     tags: tags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
-    storageName: storage.outputs.name
+    storageName: storageName
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
     insightsConnection: insights.outputs.connection
     workspaceId: insights.outputs.workspaceId
-    vaultName: vault.outputs.name
+    vaultName: vaultName
     subnetId: useVirtualNetwork ? network!.outputs.appSubnetId : ''
     schedulerEndpoint: useScheduler ? scheduler!.outputs.endpoint : ''
     pythonVersion: pythonVersion
@@ -197,11 +207,11 @@ output AZURE_LOCATION string = location
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 output AZURE_FUNCTION_APP_URL string = app.outputs.url
-output STORAGE_ACCOUNT_NAME string = storage.outputs.name
+output STORAGE_ACCOUNT_NAME string = storageName
 output STORAGE_TABLE_ENDPOINT string = storage.outputs.tableEndpoint
-output KEY_VAULT_NAME string = vault.outputs.name
-output APPLICATION_INSIGHTS_NAME string = insights.outputs.name
-output IDENTITY_NAME string = identity.outputs.name
-// Sources that take a token of the app's identity need a role for this one.
+output KEY_VAULT_NAME string = vaultName
+output APPLICATION_INSIGHTS_NAME string = insightsName
+output IDENTITY_NAME string = identityName
+// Give this principal its role in each job system that is asked under the identity of the app.
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output DURABLE_TASK_SCHEDULER_ENDPOINT string = useScheduler ? scheduler!.outputs.endpoint : ''

@@ -3,22 +3,23 @@
 A generation, from its input to continue-as-new:
 
 1. Wait for the time of the poll or for a hint, whichever comes first.
-2. Have `GetJobStatus` look at the job. It stands between the wait and continue-as-new: a
-   timer that is cancelled in the turn of continue-as-new would bring the hint back for ever.
+2. Call `GetJobStatus`. The poll stands between the wait and continue-as-new: if a timer is
+   cancelled in the turn of continue-as-new, the extension delivers the hint again, for ever.
 3. `decide`: sleep until the next poll, or finish. If the store has the end of this run already,
-   or knows no such monitor, leave without a word, and without touching the job (I5).
-4. To finish, `CancelJob` cancels the job if that was asked for, then `RecordFinalStatus` stores the
-   end. If one of them did not succeed, wait, and try again in the next generation. If the row does
-   not bear the verdict out, poll again in the next generation.
+   or knows no such monitor, return at once, without touching the job (I5).
+4. To finish, call `CancelJob` if somebody asked for that, then `RecordFinalStatus`. If one of
+   them did not succeed, wait, and try again in the next generation. If the row does not bear the
+   verdict out, poll again in the next generation.
 
-The input is no authority: whoever holds the key of the task hub can start this orchestrator with an
+The input is no authority: anybody with the key of the task hub can start this orchestrator with an
 input of their own. So it runs under no id but the monitor's, and its activities act by the row.
 
-A hint that comes while a poll is in flight may tell of what that poll did not see yet. So the
-one wait for a hint is looked at again after the poll; if a hint came, before or during it, another
-poll follows a second later (I7).
+A poll in flight may not have seen the reason of a hint that comes meanwhile. So the orchestrator
+looks at its one wait for a hint again after the poll. If a hint came, before or during the poll,
+another poll follows `HINT_GAP` later (I7).
 
 The history of a generation holds one poll at the most, however long the job runs (I4).
+CONTRIBUTING.md defines I1 to I10.
 """
 
 from collections.abc import Generator
@@ -48,7 +49,7 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
     if watch.verdict is None:
         poll, asked_at, hinted = yield from _next_poll(context, watch)
         if poll.superseded:
-            return None  # as in a task hub that was lost and came back: nothing more is to be done
+            return None  # as in a task hub that was lost and came back: nothing is left to do
         now = context.current_utc_datetime
         watch = decide(watch, poll, now, asked_at)
         if hinted and watch.verdict is None:
@@ -66,7 +67,7 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
 
 
 def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
-    """Wait, then poll. Returns the poll, its time, and whether a hint came by its end."""
+    """Wait, then poll. Returns the poll, its time, and whether a hint came before its end."""
     due: Any = context.create_timer(watch.next_poll_at)
     hint = context.wait_for_external_event(names.HINT)
     yield context.task_any([due, hint])
@@ -79,8 +80,8 @@ def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
     look = context.call_activity(names.GET_JOB_STATUS, watch.to_wire())
     try:
         poll = Poll.model_validate((yield look))
-    except Exception as error:  # noqa: BLE001 - an activity's error reaches us as this alone
-        # A worker that died or a fault of ours. It says nothing about the job (I6).
+    except Exception as error:  # noqa: BLE001 - an activity's error arrives as this alone
+        # A worker that died, or a fault of the app. Neither says anything about the job (I6).
         poll = Poll(outcome=Outcome.UNREACHABLE, detail=f"The poll failed: {error}"[:1_000])
     return poll, asked_at, hint.is_completed
 
@@ -106,6 +107,6 @@ def _attempt(context: df.DurableOrchestrationContext, name: str, watch: Watch) -
     """Call an activity. Returns its result, False if it failed: the caller tries again."""
     try:
         result = yield context.call_activity(name, watch.to_wire())
-    except Exception:  # noqa: BLE001 - as above; the host logs it, and nothing may be lost by it
+    except Exception:  # noqa: BLE001 - as above; the host logs it, the caller tries again
         return False
     return result

@@ -1,7 +1,7 @@
 """`PeriodicCleanup`: clean, sleep for an hour, continue as new, for ever.
 
-It runs once in a task hub, under a fixed instance id. The hour is counted from the end of a
-cleanup, so that two never overlap. A cleanup that failed is tried again an hour later.
+One instance runs in a task hub, under a fixed instance id. The hour counts from the end of a
+cleanup, so two cleanups never overlap. A cleanup that failed is tried again an hour later.
 """
 
 from collections.abc import Generator
@@ -28,7 +28,7 @@ def periodic_cleanup(context: df.DurableOrchestrationContext) -> Generator[TaskB
     try:
         done = yield context.call_activity(names.DO_CLEANUP, progress.to_wire())
         progress = CleanupProgress.model_validate(done)
-    except Exception as error:  # noqa: BLE001 - an activity's error reaches us as this alone
+    except Exception as error:  # noqa: BLE001 - an activity's error arrives as this alone
         text = str(error)[:500]
         progress = progress.model_copy(update={"last_error": text, "more": False})
     context.set_custom_status(progress.to_wire())

@@ -1,11 +1,13 @@
-"""What all tests share: real parts, started once for a test run."""
+"""What all tests share: real parts, started once in each worker, on free ports."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from demo.azurite import Azurite
-from demo.stack import Stack
+from demo.azurite import ACCOUNT, KEY, Azurite
+from demo.stack import Host, JobService
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,12 +16,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: many tests wait for a real clock or a process.
+
+    Each starts parts of its own, so that many would not be faster than eight.
+    """
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
+class Store(Azurite):
+    """An Azurite with many accounts, so that a test can have one with nothing in it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "data", folder / "azurite.log")
+        self._names = iter([f"account{number}" for number in range(1_000)])
+        accounts = [f"{ACCOUNT}:{KEY}", *(f"account{number}:{KEY}" for number in range(1_000))]
+        self.environment = {"AZURITE_ACCOUNTS": ";".join(accounts)}
+
+    def new_account(self) -> str:
+        """The connection string of an account that nobody uses."""
+        return self.connection_string.replace(ACCOUNT, next(self._names))
+
+
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests that do not stop it; they keep apart by their ids."""
-    folder = tmp_path_factory.mktemp("azurite")
-    with Azurite(folder / "data", folder / "azurite.log") as azurite:
-        yield azurite
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One Azurite for all tests that do not stop it; they keep apart by accounts or ids."""
+    with Store(tmp_path_factory.mktemp("azurite")) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +54,13 @@ def base_url(
     if given:
         yield given.rstrip("/")
         return
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack.host.url
+    store: Store = request.getfixturevalue("store")
+    folder = tmp_path_factory.mktemp("app")
+    with JobService(folder / "jobs.log") as jobs:
+        host = Host(folder / "hub.db", folder / "host.log")
+        host.environment = {
+            "AzureWebJobsStorage": store.new_account(),
+            "DEMO_JOB_SERVICE_URL": jobs.url,
+        }
+        with host:
+            yield host.url

@@ -1,4 +1,4 @@
-"""The app's own functions, called from here on the parts of a running stack, at any time."""
+"""The app's own functions, called from here on the parts of a running host, at any time."""
 
 import asyncio
 import json
@@ -16,7 +16,6 @@ from adapters.monitor_table import TABLE, MonitorTable
 from adapters.services import Services
 from adapters.settings import parse_settings
 from adapters.table import Table
-from demo.stack import Stack
 from domain.sources.file import Sources
 
 HUB = "/runtime/webhooks/durabletask/instances/"
@@ -29,9 +28,8 @@ def real_time() -> datetime:
     return datetime.now(UTC)
 
 
-def make_services(stack: Stack, now: Callable[[], datetime] = real_time) -> Services:
-    """Services on the stack's store, with no source and a retention of 30 days."""
-    connection = stack.azurite.connection_string
+def make_services(connection: str, now: Callable[[], datetime] = real_time) -> Services:
+    """Services on a store, with no source and a retention of 30 days."""
     settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
     table = Table.connect(TABLE, connection=connection)
     return Services(
@@ -45,9 +43,8 @@ def make_services(stack: Stack, now: Callable[[], datetime] = real_time) -> Serv
     )
 
 
-def with_client(stack: Stack, use: Callable[[df.DurableOrchestrationClient], Awaitable[T]]) -> T:
-    """What `use` gives with a durable client of the stack's host."""
-    origin = stack.host.url
+def with_client(origin: str, use: Callable[[df.DurableOrchestrationClient], Awaitable[T]]) -> T:
+    """What `use` gives with a durable client of the host that serves there."""
     binding = {
         "taskHubName": "JobMonitor",
         "creationUrls": {},

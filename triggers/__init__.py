@@ -1,1 +1,1 @@
-"""The edges that people and timers come in by."""
+"""The edges of the app: HTTP routes and timers."""

@@ -76,7 +76,7 @@ def check_status(
 
 
 def answers_problems(handler: Handler[P]) -> Handler[P]:
-    """Turn this app's errors into their HTTP answers; other errors go on, to be seen."""
+    """Turn this app's errors into their HTTP answers; the host logs all others."""
 
     @functools.wraps(handler)
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:

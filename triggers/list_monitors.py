@@ -46,7 +46,7 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _check(req: func.HttpRequest) -> tuple[int, str]:
-    """The size of the page and where it begins."""
+    """The size of the page, and the key after which it begins."""
     faults = unknown_parameters(req, *_KNOWN) + body_faults(req)
     label = req.params.get("label", "a:b").partition(":")
     if not all(label):

@@ -1,4 +1,4 @@
-"""`POST /api/monitors/{id}/notify`: a hint to look now. It carries no truth; the poll does."""
+"""`POST /api/monitors/{id}/notify`: a hint, which brings the next poll forward."""
 
 import asyncio
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""What the routes read of a request: the query, the body, the headers. All else is refused."""
+"""The parts of a request that routes read: query, body, headers. All else is refused."""
 
 import re
 
@@ -25,7 +25,7 @@ def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
     """Refuse a request with a body, or with other parameters in its query than the known ones.
 
     Raises:
-        InvalidInput: Names each.
+        InvalidInput: Names each fault.
     """
     faults = unknown_parameters(req, *known) + body_faults(req)
     if faults:
@@ -43,7 +43,7 @@ def idempotency_key(req: func.HttpRequest) -> str | None:
     """The Idempotency-Key of a request, without the quotes of a structured field.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: The header holds no valid key.
     """
     header = req.headers.get("Idempotency-Key")
     if header is None:

@@ -1,9 +1,9 @@
 """`POST /api/monitors/{id}/restart`: free a monitor that is stuck.
 
-1. The row goes on as the next run, with the settings and the expire time that it had. From here
-   on nothing that the stuck instance may still write counts.
+1. Make the row the next run, with its settings and its expire time. From then on, nothing that
+   the stuck instance still writes counts.
 2. Terminate the instance, wait until it has ended, and purge it by its id.
-3. Start the watch. If the caller dies before this, the watchdog does it.
+3. Start the watch. If the app dies before that, the watchdog starts it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`GET /api/sources`: what is configured. `POST /api/sources/{source}/check`: a dry run of one."""
+"""`GET /api/sources`: the sources. `POST /api/sources/{source}/check`: a dry run of one."""
 
 import asyncio
 from datetime import datetime
@@ -36,7 +36,7 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
 @bp.route(route="sources/{source}/check", methods=["POST"])
 @answers_problems
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 with what one poll of `jobId` asked, got and made of it; starts nothing."""
+    """Answer 200 with request, answer and outcome of one poll of `jobId`; starts nothing."""
     refuse_unknown(req, "jobId")
     services = await asyncio.to_thread(get_services)
     source = services.sources.by_name.get(req.route_params["source"])

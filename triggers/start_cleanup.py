@@ -1,4 +1,4 @@
-"""`POST /api/cleanup`: start the cleanup, or find it running."""
+"""`POST /api/cleanup`: start the cleanup unless it runs."""
 
 import asyncio
 

@@ -1,15 +1,16 @@
-"""`POST /api/monitors`: start a job if asked to, and watch it.
+"""`POST /api/monitors`: start a job if the request carries one, and watch it.
 
 1. Check the whole request; a faulty one changes nothing.
 2. With an `Idempotency-Key`, note the request before anything is done (`adapters.intents`). A
    repeated request gets the answer of the first.
-3. With `job`, let the source start it. A start that is not known to have failed is not repeated.
-4. Claim the monitor with an insert that only one caller can win. Who loses attaches to the
-   live monitor (200), or is told how its settings differ (409). A watch that ended without
-   the job's end begins again as the next run. One whose job ended does so if the job is a new one,
-   if the request says `fresh`, or if a look at the job shows that it runs again.
-5. Start the orchestrator unless it runs. A caller that dies before this leaves a claim that
-   the next start of the same job, or the watchdog, picks up.
+3. With `job`, ask the source to start the job. The app repeats a submit only if the submit is
+   known to have failed.
+4. Claim the monitor with an insert that only one caller can win. A caller that loses attaches to
+   the live monitor (200), or gets the differences of the settings (409). A watch that ended
+   without the end of the job begins again as the next run. A watch whose job ended begins again if
+   the job is a new one, if the request says `fresh`, or if a poll shows that the job runs again.
+5. Start the orchestrator unless it runs. If the app dies before that, the watchdog or the next
+   start of the same job starts it.
 """
 
 import asyncio
@@ -104,7 +105,7 @@ async def _start(call: Call) -> func.HttpResponse:
     if start.request.job_id is not None:
         job = Job(start.request.job_id, is_new=False)
         return await _watch(call, job)
-    await asyncio.to_thread(services.monitors.ping)  # no job is started that can't be watched
+    await asyncio.to_thread(services.monitors.ping)  # start no job that can't be watched
     job = await asyncio.to_thread(_submit, services, start)
     try:
         if call.key:

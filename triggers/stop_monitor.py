@@ -1,11 +1,11 @@
 """`POST /api/monitors/{id}/stop`: end a watch, and with `cancelJob=true` the job as well.
 
-The wish is written to the monitor's row, where the next poll finds it, and a hint brings that
-poll forward. So the wish survives whatever dies meanwhile; the poll also sees a job that has just
-ended, which then is the verdict. A wish joins an earlier one: no stop takes a cancel back.
+The route writes the wish to the monitor's row, and a hint brings the next poll forward. The poll
+finds the wish in the row, so the wish survives a crash. The poll also sees a job that has just
+ended; that end then is the verdict. A wish joins an earlier one: no stop takes a cancel back.
 
-A watch that ended without its job may have left the job running. There, `cancelJob=true` cancels
-the job at once.
+A watch that ended without its job may have left the job running. In that case `cancelJob=true`
+cancels the job at once.
 """
 
 import asyncio

@@ -1,12 +1,12 @@
 """`Watchdog`: a timer that keeps the promise that every accepted start comes to its end.
 
 1. Start `PeriodicCleanup` if it is not running: an eternal orchestration may die unseen.
-2. Go through the monitors that may be live, and do for each what `domain.monitors.recovery` says.
-3. Hold a slice of the list against the rows.
+2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
+3. Compare a slice of the list with the rows.
 
-The work grows with the live monitors, not with the stored results. What does not fit into the
-time budget is left to the next run, which goes on from there. Two of it at once do no harm: all
-that it does may be done twice.
+The work grows with the live monitors, not with the stored results (I4). A run that reaches its
+time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
+be done twice.
 """
 
 import asyncio
@@ -33,13 +33,15 @@ log = logging.getLogger(__name__)
 
 _TIME_BUDGET = 120.0  # seconds
 _AT_ONCE = 16
-"""Monitors that are looked at side by side."""
+"""Monitors that are checked in parallel."""
 
 _LIST_SLICE = 100
 """Entries of the list that a run holds against their rows."""
 
 
-# It may run at each start of the host, on every machine: a hub that was lost is found at once.
+# `run_on_startup` is for the local host and Core Tools, whose start then finds a hub that was lost.
+# On Flex Consumption this function has instances of its own, which start for the schedule anyway;
+# there it runs twice after a cold start, which does no harm.
 @bp.function_name("Watchdog")
 @bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=True)
 @bp.durable_client_input(client_name="client")
@@ -82,12 +84,12 @@ async def _look(
     monitor_id: str,
     claim: Claim,
 ) -> None:
-    """Watch over one monitor; trouble with it must not keep the others from being looked at."""
+    """Check one monitor; trouble with it must not stop the check of the others."""
     try:
         await watch_over(client, services, hub_since, monitor_id, claim)
-    except Exception as error:  # whatever it is, the next run tries again
+    except Exception as error:  # the next run tries again
         trace = not isinstance(error, JobMonitorError)
-        log.warning("%s: can't be looked after now: %s", monitor_id, error, exc_info=trace)
+        log.warning("%s: can't be checked now: %s", monitor_id, error, exc_info=trace)
 
 
 async def watch_over(
@@ -97,15 +99,15 @@ async def watch_over(
     monitor_id: str,
     claim: Claim,
 ) -> Recovery:
-    """Do what is to be done about one monitor that is said to be live."""
-    # In this order: an instance that completed has stored its end, so that the row then shows it.
+    """Recover one monitor with an entry in `~live`, if it needs that."""
+    # The instance comes first: one that completed has stored its end, so the row then shows it.
     instance = await hub.find(client, monitor_id)
     row = await asyncio.to_thread(services.monitors.get, monitor_id)
     now = services.now()
     if (row is None or row.run < claim.run) and now < claim.since + CLAIM_GRACE:
         return Recovery.NOTHING  # its caller may be about to claim it
     if row is None or row.run != claim.run:
-        # Left by a caller that died before its claim, or when a later run began.
+        # The entry is left over: its caller died before the claim, or a later run began.
         if row:
             await asyncio.to_thread(services.monitors.sync_indexes, row)
         await asyncio.to_thread(services.monitors.drop_live, monitor_id, claim.run)
@@ -135,7 +137,7 @@ async def watch_over(
         case Recovery.FLAG_STALE:
             flag = partial(transitions.flagged_stale, run=row.run)
             await asyncio.to_thread(services.monitors.change, row.id, flag)
-            # Each time, so that the log shows which are stale now.
+            # At every run, so that the log shows the monitors that are stale now.
             log_event(
                 "stale",
                 row,

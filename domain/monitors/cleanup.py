@@ -1,4 +1,4 @@
-"""What a cleanup has done and what it does next."""
+"""The progress of the cleanup, and the spans of time that it purges."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -48,8 +48,8 @@ def windows(
 ) -> Iterator[tuple[datetime, datetime]]:
     """The spans of creation time to purge, oldest first, up to `cutoff`.
 
-    A purge of everything at once may outlast the client's patience of four minutes; a purge
-    of a day leaves progress behind. The first span of all reaches back for ever.
+    A purge of everything at once may outlast the client's timeout of four minutes. A purge of a
+    day leaves progress behind. The first span begins before any instance.
     """
     begin = purged_through
     if begin is None:

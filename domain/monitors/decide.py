@@ -1,4 +1,4 @@
-"""What a watch does after a poll: finish with a verdict, or sleep until the next poll.
+"""The decision after a poll: finish with a verdict, or sleep until the next poll.
 
 1. The job's own end is the verdict, at the deadline too. Where the source may take an end back, it
    must last for a while (`settle_seconds`); if the watch ends meanwhile, the end that was seen
@@ -8,12 +8,12 @@
    polls in a row and a time, and more of both for a job that was seen before. A source may say that
    a job which it does not know any more counts as a given outcome.
 4. At the expire time the watch is `Unreachable` if the last poll could not see the job, else
-   `Expired`. A poll that was asked for before, and answered after it, is not the last: one more is
-   made.
+   `Expired`. A poll that began before it and was answered after it is not the last: one more
+   follows.
 5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
-6. Otherwise the watch sleeps: the poll interval while the job is seen; after failures in a row
-   twice as long each time, up to 15 minutes, give or take a tenth derived from the id. The source
-   may ask for more, and gets as much as its configuration grants. The last poll is made at the
+6. Otherwise the watch sleeps for the poll interval. After failures in a row the wait doubles, up
+   to 15 minutes or to a longer interval, and varies by a tenth that the id gives. The source may
+   ask for a longer wait, and gets as much as its configuration grants. The last poll comes at the
    expire time.
 
 A durable timer may fire up to a second early. So no decision rests on "the timer fired": the last
@@ -47,7 +47,7 @@ _JOB_ENDS = {
     Outcome.CANCELLED: State.CANCELLED,
 }
 _READ = (Poll.model_fields.keys() & MonitorFields.model_fields.keys()) - {"outcome", "detail"}
-"""What is read of a job: status, progress, message."""
+"""The fields that a poll reads of a job: status, progress, message."""
 
 Fields = TypeVar("Fields", bound=MonitorFields)
 
@@ -198,7 +198,7 @@ def reopened(watch: Watch) -> Watch:
 
 
 def after_cancel(watch: Watch, result: CancelResult) -> Watch:
-    """The watch after the source was asked to cancel the job; it is asked a few times.
+    """The watch after an attempt to cancel the job; `CANCEL_ATTEMPTS` is the limit.
 
     A refusal is followed by a look: the job's own end, if it shows one, is the verdict.
     """
@@ -227,7 +227,7 @@ def retry_pause(attempts: int) -> timedelta:
 
 
 def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
-    """When a watch that got a hint at the time `now` polls."""
+    """The time of the poll that follows a hint at the time `now`."""
     return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
 
 

@@ -26,7 +26,7 @@ class Instance:
 
     @property
     def ended(self) -> bool:
-        """Whether it does nothing more."""
+        """Whether the instance has ended."""
         return self.runtime_status in ENDED
 
     @property

@@ -1,4 +1,4 @@
-"""The log of a monitor: what each line says, and when there is one."""
+"""The log of a monitor: its lines, and the changes that they record."""
 
 import json
 from datetime import datetime
@@ -13,9 +13,9 @@ class LogLine(WireModel):
     """One line of a monitor's log.
 
     Attributes:
-        at: When it was seen.
-        run: In which run.
-        poll: In which poll; 0 for the start.
+        at: The time of the change.
+        run: The number of the run.
+        poll: The number of the poll; 0 for the start.
         event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
             changed), `overdue`, `stalled`, `changed` (settings) or `ended`.
         from_: The value before: a raw status, settings as JSON, or None.

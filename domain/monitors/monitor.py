@@ -54,13 +54,13 @@ class MonitorFields(InternalModel):
 
     Attributes:
         source: The name of the configured job system.
-        job_id: The job's id there, as it is.
+        job_id: The job's id in the source, unchanged.
         run: 1 for the first watch over the job, then 2, 3, ...
         started_at: When the watch began.
         expire_time: When the watch ends at the latest.
-        timeout_seconds: The caller's wish, if that was not an `expire_time`.
+        timeout_seconds: The duration that the caller asked for, unless it gave an `expire_time`.
         poll_interval_seconds: Time between polls while all is well.
-        on_expiry: `cancel` to have the source cancel the job when the watch expires.
+        on_expiry: `cancel` if the app is to cancel the job when the watch expires.
         last_poll_at: When the last poll was made.
         next_poll_at: When the next poll is made, if no hint comes first.
         polls: How many polls were made.
@@ -125,7 +125,7 @@ class Watch(MonitorFields):
         cancel_job: Whether the source is to cancel the job before the verdict is stored.
         cancel_attempts: How often the source was asked to cancel the job.
         store_attempts: How often the store did not take the verdict.
-        version: Of this shape, for generations that were started by an earlier release.
+        version: The version of this shape, for generations that an earlier release started.
     """
 
     monitor_id: str
@@ -142,7 +142,7 @@ class Watch(MonitorFields):
         return self.cancel_job and self.cancel_result is None
 
     def custom_status(self) -> dict[str, Any]:
-        """What the check-status URL shows of the watch."""
+        """The custom status, which the check-status URL shows."""
         return {
             "state": self.verdict.state if self.verdict else State.MONITORING,
             "outcome": self.outcome,
@@ -163,7 +163,7 @@ class MonitorRow(MonitorFields):
     Attributes:
         id: See `domain.monitors.monitor_id`.
         state: Where the watch stands.
-        stale: Whether the watch is silent though it should have polled; the watchdog tells.
+        stale: Whether the watch has gone silent; the watchdog sets it, the next poll clears it.
         resumed: Whether the watch was started again, and has not polled since.
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.

@@ -5,7 +5,7 @@ and Table storage refuse `/ \ # ?` and control characters; some backends compare
 regard to case; the SDK puts ids into URLs as they are. So:
 
 - `SOURCE.JOBID` where the job id is of `a-z 0-9 . _ -`, at most 100 long, no dot first;
-- `SOURCE~SLUG~HASH` otherwise: what is readable of the job id, and 128 bits of its SHA-256.
+- `SOURCE~SLUG~HASH` otherwise: the readable part of the job id, and 128 bits of its SHA-256.
 
 Two jobs never share an id: no source name holds a dot or a tilde, no readable id a tilde.
 """

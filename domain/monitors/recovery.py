@@ -1,15 +1,13 @@
-"""What a monitor's instance says of it, and what the watchdog does about it.
+"""A monitor and its instance: the row that both show, and the watchdog's decision.
 
-1. A row that ended needs nothing but its indexes: they are brought in line.
-2. An instance that was terminated ends the watch: `Terminated`. So does one that polled in this
-   task hub and is not there any more: somebody purged it.
-3. A live row whose instance is missing otherwise, failed, or of an earlier run, is started again: a
-   claim that never was started, a task hub that was lost. Not within a minute of the start: the
-   caller may be about to do it.
-4. A suspended watch that is to end, by a wish to stop it or by its expire time, is resumed, so that
-   it ends.
-5. A watch that runs, but has not polled for three poll intervals longer than planned, is flagged
-   stale.
+1. A final row needs only its indexes brought in line.
+2. An instance that was terminated ends the watch: `Terminated`. So does an instance that polled in
+   this task hub and is gone: somebody purged it.
+3. A live row whose instance is otherwise missing, failed, or of an earlier run is started again. So
+   a claim that never started recovers, and so does a lost task hub. Nothing is done within a minute
+   of the start: the caller may be about to start the instance.
+4. A suspended watch that is to end, by a wish to stop it or by its expire time, is resumed.
+5. A watch whose poll is overdue by three poll intervals and a minute is flagged stale.
 """
 
 from datetime import datetime, timedelta
@@ -28,7 +26,7 @@ STALE_AFTER_INTERVALS = 3
 
 
 class Recovery(StrEnum):
-    """What to do about a monitor."""
+    """The watchdog's actions on a monitor."""
 
     NOTHING = "nothing"
     SYNC_INDEXES = "sync indexes"
@@ -75,7 +73,7 @@ def polled_since(row: MonitorRow, moment: datetime) -> bool:
 def decide_recovery(
     row: MonitorRow, instance: Instance | None, hub_since: datetime | None, now: datetime
 ) -> Recovery:
-    """What to do about a monitor; the arguments are those of `effective_row`."""
+    """The action on a monitor; the arguments are those of `effective_row`."""
     if row.state.final:
         return Recovery.SYNC_INDEXES
     if effective_row(row, instance, hub_since, now).state.final:

@@ -177,7 +177,7 @@ class StartRequest(WireModel):
 
 
 class ChangeRequest(WireModel):
-    """The body of `PATCH /api/monitors/{id}`: what is left out stays as it is.
+    """The body of `PATCH /api/monitors/{id}`: a setting that is left out stays as it is.
 
     Attributes:
         expire_time: When the watch ends at the latest, with an offset. This or the next.
@@ -208,7 +208,7 @@ class ChangeRequest(WireModel):
 
 @dataclass(frozen=True)
 class Start:
-    """A request that is sound, with the source it means."""
+    """A valid request, with its source."""
 
     request: StartRequest
     source: Source

@@ -103,6 +103,10 @@ class _Reader:
         missing = [name for name in names if name not in self._settings]
         for name in missing:
             self._fault(path, f"needs the app setting {name}, which is not set")
+        for name in names:
+            # Azure leaves the reference as it is if it cannot read the secret.
+            if self._settings.get(name, "").startswith("@Microsoft.KeyVault("):
+                self._fault(path, f"needs the app setting {name}, a secret that Azure cannot read")
         self._used.update(self._settings[name] for name in names if name not in missing)
         # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
         return text if missing else _SETTING.sub(lambda m: self._settings[m[1]], text)

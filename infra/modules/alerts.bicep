@@ -1,81 +1,174 @@
-// Alerts on what Job Monitor itself says. Events are JSON objects in the message of a trace: see
-// adapters/event_log.py.
+// Alerts on the events that Job Monitor logs, each a JSON object in the message of a trace:
+// docs/operations.md lists them. An alert with dimensions fires for each of their values, so that a
+// second monitor sends a mail while the first is still in trouble. An alert resolves itself when its
+// query finds nothing any more.
 param location string
 param tags object
 param workspaceId string
 param email string
 
-var monitorUnseen = '''
+var events = '''
 AppTraces
 | where Message startswith "{"
-| extend told = parse_json(Message)
-| extend event = tostring(told.event), monitor = tostring(told.monitor)
-| where event in ("stale", "blind")
-| project TimeGenerated, event, monitor
+| extend e = parse_json(Message)
+| extend event = tostring(e.event), monitor = tostring(e.monitor), source = tostring(e.source), state = tostring(e.state)
 '''
 
-// Once or twice is put right by the next try.
+// The watchdog logs "stale" again every five minutes.
+var stale = '''
+| where event == "stale"
+'''
+
+// The app logs "blind" once, when it begins: the last of these events says how it is now.
+var blind = '''
+| where event in ("blind", "sighted", "ended")
+| summarize arg_max(TimeGenerated, event) by monitor, source
+| where event == "blind"
+| project monitor, source
+'''
+
+var unrecognised = '''
+| where event == "unrecognised"
+'''
+
+var jobFailed = '''
+| where event == "ended" and state in ("Failed", "Lost", "Unreachable", "Expired")
+'''
+
+var jobSlow = '''
+| where event in ("overdue", "stalled")
+'''
+
+// The next try mends one or two failures.
 var finalNotStored = '''
-AppTraces
-| where Message startswith "{"
-| extend told = parse_json(Message)
-| extend event = tostring(told.event), monitor = tostring(told.monitor)
-| where event == "notStored" and toint(told.storeAttempts) >= 3
-| project TimeGenerated, event, monitor
+| where event == "notStored" and toint(e.storeAttempts) >= 3
 '''
 
-var cleanupRan = '''
-AppRequests
-| where Name has "DoCleanup" and Success == true
+// Absence is measured from an event that was there: before the first deployment there is none.
+var watchdogNotRun = '''
+| where event == "watched"
+| summarize last = max(TimeGenerated)
+| where last < ago(20m)
 '''
 
-// An HTTP function that refuses a request has not failed.
+var cleanupNotRun = '''
+| where event in ("watched", "cleaned")
+| summarize first = min(TimeGenerated), last = maxif(TimeGenerated, event == "cleaned")
+| where first < ago(3h) and (isnull(last) or last < ago(3h))
+'''
+
+var cleanupStuck = '''
+| where event == "cleaned"
+| summarize removed = sum(toint(e.instances) + toint(e.monitors)), finished = countif(not(tobool(e.more))), first = min(TimeGenerated)
+| where removed == 0 and finished == 0 and first < ago(20h)
+'''
+
+// An HTTP function that refuses a request has not failed, nor has one that passes on the refusal of a
+// job system (502).
 var functionFailed = '''
 AppRequests
-| where Success == false and coalesce(toint(ResultCode), 0) !between (400 .. 499)
-| project TimeGenerated, Name, ResultCode
+| extend code = coalesce(toint(ResultCode), 0)
+| where Success == false and code !between (400 .. 499) and code != 502
 '''
+
+var byMonitor = [
+  { name: 'monitor', operator: 'Include', values: ['*'] }
+  { name: 'source', operator: 'Include', values: ['*'] }
+]
+var bySource = [{ name: 'source', operator: 'Include', values: ['*'] }]
+var byState = concat(byMonitor, [{ name: 'state', operator: 'Include', values: ['*'] }])
+var byFunction = [{ name: 'Name', operator: 'Include', values: ['*'] }]
 
 var rules = [
   {
-    name: 'monitor-stale-or-blind'
-    text: 'A monitor has not polled for three intervals, or can not see its job.'
+    name: 'job-not-succeeded'
+    text: 'A job failed, or its watch ended without seeing the end of the job.'
     severity: 2
-    query: monitorUnseen
+    query: '${events}${jobFailed}'
     every: 'PT5M'
     window: 'PT15M'
-    operator: 'GreaterThan'
-    threshold: 0
+    dimensions: byState
+  }
+  {
+    name: 'job-slow'
+    text: 'A job runs longer than it should, or does not move.'
+    severity: 3
+    query: '${events}${jobSlow}'
+    every: 'PT15M'
+    window: 'PT15M'
+    dimensions: byMonitor
+  }
+  {
+    name: 'monitor-stale'
+    text: 'A monitor has not polled for three intervals.'
+    severity: 2
+    query: '${events}${stale}'
+    every: 'PT5M'
+    window: 'PT15M'
+    dimensions: byMonitor
+  }
+  {
+    name: 'monitor-blind'
+    text: 'A monitor cannot see its job.'
+    severity: 2
+    query: '${events}${blind}'
+    every: 'PT15M'
+    window: 'P2D'
+    dimensions: byMonitor
+  }
+  {
+    name: 'status-unrecognised'
+    text: 'A source gives a status that job_sources.toml does not list.'
+    severity: 3
+    query: '${events}${unrecognised}'
+    every: 'PT15M'
+    window: 'PT1H'
+    dimensions: bySource
   }
   {
     name: 'final-status-not-stored'
-    text: 'The table does not take how monitors ended. It is tried again until it does.'
+    text: 'The table does not take the end of a monitor. The app tries again until it does.'
     severity: 1
-    query: finalNotStored
+    query: '${events}${finalNotStored}'
     every: 'PT15M'
     window: 'PT1H'
-    operator: 'GreaterThan'
-    threshold: 0
+    dimensions: byMonitor
+  }
+  {
+    name: 'watchdog-not-run'
+    text: 'The watchdog has not run for 20 minutes: the app is down, or its store is.'
+    severity: 1
+    query: '${events}${watchdogNotRun}'
+    every: 'PT5M'
+    window: 'P2D'
+    dimensions: []
   }
   {
     name: 'cleanup-not-run'
-    text: 'PeriodicCleanup has not run for three intervals: what is past its retention stays.'
+    text: 'PeriodicCleanup has not run for three intervals: results past their retention stay.'
     severity: 2
-    query: cleanupRan
+    query: '${events}${cleanupNotRun}'
     every: 'PT1H'
-    window: 'PT3H'
-    operator: 'LessThan'
-    threshold: 1
+    window: 'P1D'
+    dimensions: []
+  }
+  {
+    name: 'cleanup-removes-nothing'
+    text: 'No cleanup came to its end for a day, and none removed anything.'
+    severity: 3
+    query: '${events}${cleanupStuck}'
+    every: 'PT1H'
+    window: 'P1D'
+    dimensions: []
   }
   {
     name: 'function-failed'
-    text: 'A function has failed.'
+    text: 'A function failed.'
     severity: 2
     query: functionFailed
     every: 'PT15M'
     window: 'PT15M'
-    operator: 'GreaterThan'
-    threshold: 0
+    dimensions: byFunction
   }
 ]
 
@@ -111,8 +204,9 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
         {
           query: rule.query
           timeAggregation: 'Count'
-          operator: rule.operator
-          threshold: rule.threshold
+          dimensions: rule.dimensions
+          operator: 'GreaterThan'
+          threshold: 0
           failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
         }
       ]

@@ -17,11 +17,13 @@ param instanceMemoryMB int
 param maximumInstanceCount int
 param retentionDays int
 param appSettings object
+// Names of secrets, not the secrets.
+#disable-next-line secure-secrets-in-params
 param secretSettings object
 
 var durable = loadJsonContent('../../host.json').extensions.durableTask
 
-// Shared by the host and, for the monitors' table, by the app: see adapters/settings.py.
+// The host uses these, and the app for the monitors' table: see adapters/settings.py.
 var storageSettings = {
   AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -31,27 +33,26 @@ var storageSettings = {
 var ownSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identityClientId}'
-  // For sources that take a token of this identity: client_id = "${AZURE_CLIENT_ID}"
+  // A source that takes a token of this identity says client_id = "${AZURE_CLIENT_ID}".
   AZURE_CLIENT_ID: identityClientId
-  // job_sources.toml as it comes names it; nothing of this app listens there.
+  // The demo source of job_sources.toml needs the setting; nothing listens there in Azure.
   DEMO_JOB_SERVICE_URL: 'http://127.0.0.1:8077'
-  // As many threads as functions at once, or they would wait for each other.
-  PYTHON_THREADPOOL_THREAD_COUNT: string(durable.maxConcurrentActivityFunctions)
+  // Activities and orchestrators share the threads: with fewer than both limits together, polls of a
+  // slow source hold up the orchestrators. Eight are to spare.
+  PYTHON_THREADPOOL_THREAD_COUNT: string(durable.maxConcurrentActivityFunctions + durable.maxConcurrentOrchestratorFunctions + 8)
   RETENTION_DAYS: string(retentionDays)
 }
 
-// These override host.json, which is the same for both backends.
+// host.azureManaged.json, which is deployed as host.json with this backend, names the setting.
 var schedulerSettings = {
-  AzureFunctionsJobHost__extensions__durableTask__storageProvider__type: 'azureManaged'
-  AzureFunctionsJobHost__extensions__durableTask__storageProvider__connectionStringName: 'DURABLE_TASK_SCHEDULER_CONNECTION_STRING'
   DURABLE_TASK_SCHEDULER_CONNECTION_STRING: 'Endpoint=${schedulerEndpoint};TaskHub=${durable.hubName};Authentication=ManagedIdentity;ClientID=${identityClientId}'
 }
 
-var settings = union(storageSettings, ownSettings, empty(schedulerEndpoint) ? {} : schedulerSettings, appSettings)
-var plainList = [for setting in items(settings): { name: setting.key, value: setting.value }]
-var secretList = [for setting in items(secretSettings): {
+// Of two settings with one name the later wins, so that no name is there twice.
+var settings = union(storageSettings, ownSettings, empty(schedulerEndpoint) ? {} : schedulerSettings, appSettings, secretSettings)
+var settingList = [for setting in items(settings): {
   name: setting.key
-  value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${setting.value})'
+  value: contains(secretSettings, setting.key) ? '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${setting.value})' : setting.value
 }]
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -92,25 +93,38 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        // Timers of monitors fall due when nothing else calls the app.
-        alwaysReady: [{ name: 'durable', instanceCount: 1 }]
+        // durable: timers of monitors fall due when nothing else calls the app. http: a start or a
+        // hint does not wait for a cold start.
+        alwaysReady: [
+          { name: 'durable', instanceCount: 1 }
+          { name: 'http', instanceCount: 1 }
+        ]
+        // If not set, Python takes one request at a time: 50 starts at once would be 50 instances.
+        triggers: { http: { perInstanceConcurrency: 16 } }
       }
     }
     siteConfig: {
       minTlsVersion: '1.2'
-      appSettings: concat(plainList, secretList)
+      appSettings: settingList
     }
   }
 }
 
 // Deployment by tokens only, not by the site's user name and password.
-resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [for kind in ['ftp', 'scm']: {
+resource ftpPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
-  name: kind
+  name: 'ftp'
   properties: { allow: false }
-}]
+}
 
-// They tell what went wrong when Application Insights can't: a missing role, a host that won't start.
+resource scmPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
+
+// These logs show the faults that keep Application Insights silent: a missing role, a host that does
+// not start. docs/deploy.md says what they cost.
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-log-analytics'
   scope: app

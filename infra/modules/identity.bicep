@@ -1,4 +1,4 @@
-// The identity of the app. It is not the app's own, so that roles are there before the app is.
+// The identity of the app. It is user-assigned, so that its roles are there before the app is.
 param name string
 param location string
 param tags object
@@ -10,6 +10,5 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 }
 
 output id string = identity.id
-output name string = identity.name
 output clientId string = identity.properties.clientId
 output principalId string = identity.properties.principalId

@@ -1,10 +1,11 @@
-// Log Analytics and Application Insights; both take tokens only, no keys.
-param token string
+// Log Analytics and Application Insights. Both take tokens only, no keys.
+param name string
+param workspaceName string
 param location string
 param tags object
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
-  name: 'log-job-monitor-${token}'
+  name: workspaceName
   location: location
   tags: tags
   properties: {
@@ -15,7 +16,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
 }
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: 'appi-job-monitor-${token}'
+  name: name
   location: location
   tags: tags
   kind: 'web'
@@ -26,7 +27,6 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-output name string = insights.name
 output workspaceId string = workspace.id
-// Names the endpoint. Without local authentication its key opens nothing.
+// The string names the endpoint. Without local authentication the key in it opens nothing.
 output connection string = insights.properties.ConnectionString

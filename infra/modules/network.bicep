@@ -1,4 +1,4 @@
-// A network for the app, and private endpoints for all that it stores.
+// A network for the app, and private endpoints for its storage and its vault.
 param token string
 param location string
 param tags object
@@ -8,11 +8,13 @@ param vaultId string
 var blobZone = 'privatelink.blob.${environment().suffixes.storage}'
 var queueZone = 'privatelink.queue.${environment().suffixes.storage}'
 var tableZone = 'privatelink.table.${environment().suffixes.storage}'
+// In the public cloud '.vault.azure.net', which gives 'privatelink.vaultcore.azure.net'.
+var vaultZone = 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
 var services = [
   { group: 'blob', zone: blobZone, target: storageId }
   { group: 'queue', zone: queueZone, target: storageId }
   { group: 'table', zone: tableZone, target: storageId }
-  { group: 'vault', zone: 'privatelink.vaultcore.azure.net', target: vaultId }
+  { group: 'vault', zone: vaultZone, target: vaultId }
 ]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
@@ -21,7 +23,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: ['10.0.0.0/16'] }
-    // Part of the network: subnets of their own would be removed when it is deployed again.
+    // Declared inside the network: a new deployment of the network would remove separate subnets.
     subnets: [
       {
         name: 'app'
@@ -60,6 +62,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 }]
 
+// One after the other: endpoints that are made in parallel in one subnet are known to fail.
+@batchSize(1)
 resource endpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [for service in services: {
   name: 'pe-${service.group}-${token}'
   location: location

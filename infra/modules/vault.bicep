@@ -1,4 +1,4 @@
-// The vault for secrets of the sources. The template holds none: people write them to the vault.
+// The vault for the secrets of the sources. No template holds a secret: people write them to the vault.
 param name string
 param location string
 param tags object
@@ -16,7 +16,8 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     tenantId: tenant().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
-    // No purge protection: a removed environment could not be deployed again for as long.
+    // No purge protection: with it the name of a removed vault stays taken, and the environment cannot
+    // be deployed again for that time.
     enableSoftDelete: true
     softDeleteRetentionInDays: 7
     publicNetworkAccess: private && empty(allowlist) ? 'Disabled' : 'Enabled'
@@ -38,4 +39,3 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = vault.id
-output name string = vault.name

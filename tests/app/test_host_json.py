@@ -1,12 +1,14 @@
 """host.json against a strict schema: the host itself ignores what it does not know."""
 
 import copy
+import inspect
 import json
 from typing import Any
 
 import jsonschema
 import pytest
 
+from devhost.testing import load_once
 from tests.app.loading import ROOT
 
 HOST: dict[str, Any] = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
@@ -37,16 +39,18 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_host_json_is_valid() -> None:
-    assert faults(HOST) == []
+@pytest.mark.parametrize("file", ["host.json", "infra/host.azureManaged.json"])
+def test_host_json_is_valid(file: str) -> None:
+    assert faults(json.loads((ROOT / file).read_text(encoding="utf-8"))) == []
 
 
-def test_no_property_is_written_twice() -> None:
+@pytest.mark.parametrize("file", ["host.json", "infra/host.azureManaged.json"])
+def test_no_property_is_written_twice(file: str) -> None:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         assert len(dict(pairs)) == len(pairs), pairs
         return dict(pairs)
 
-    json.loads((ROOT / "host.json").read_text(encoding="utf-8"), object_pairs_hook=once)
+    json.loads((ROOT / file).read_text(encoding="utf-8"), object_pairs_hook=once)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,7 @@ def test_no_property_is_written_twice() -> None:
         (f"{DURABLE}.versionFailureStrategy", "Ignore"),
         (f"{DURABLE}.overridableExistingInstanceStates", "AnyState"),
         (f"{DURABLE}.storageProvider.type", "AzureTables"),
+        (f"{DURABLE}.storageProvider.type", "azureManaged"),
         (f"{DURABLE}.tracing.version", "2"),
         ("logging.logLevel.default", "Info"),
         ("logging.applicationInsights.samplingSettings.excludedTypes", "Request,Trace"),
@@ -96,6 +101,13 @@ def test_no_property_is_written_twice() -> None:
         (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00"),
         (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00:00"),
         (f"{DURABLE}.storageProvider.maxQueuePollingInterval", "00:00:60"),
+        # a stopped host's messages hidden for minutes, or gone while they are worked on
+        (f"{DURABLE}.storageProvider.controlQueueVisibilityTimeout", MISSING),
+        (f"{DURABLE}.storageProvider.workItemQueueVisibilityTimeout", "00:05:00"),
+        (f"{DURABLE}.storageProvider.workItemQueueVisibilityTimeout", "00:00:10"),
+        # a text that XML can't carry would stall the hub
+        (f"{DURABLE}.storageProvider.queueClientMessageEncoding", MISSING),
+        (f"{DURABLE}.storageProvider.queueClientMessageEncoding", "UTF8"),
         ("functionTimeout", "00:10:01"),
         ("functionTimeout", "24:00:00"),
         ("functionTimeout", "-1"),
@@ -122,10 +134,35 @@ def test_a_broken_host_json_is_found(path: str, value: object) -> None:
     assert faults(changed(path, value))
 
 
-def test_as_many_threads_as_functions_at_once() -> None:
-    # More functions than threads would wait in the worker, and their timeouts run meanwhile.
+def test_there_is_a_thread_for_all_sync_functions_at_once() -> None:
+    # The worker runs orchestrators, activities and other sync functions in one pool. With fewer
+    # threads, polls of a slow source hold up the orchestrators.
     local = json.loads((ROOT / "local.settings.json").read_text(encoding="utf-8"))
     threads = int(local["Values"]["PYTHON_THREADPOOL_THREAD_COUNT"])
     durable = HOST["extensions"]["durableTask"]
-    assert durable["maxConcurrentActivityFunctions"] == threads
-    assert durable["maxConcurrentOrchestratorFunctions"] == threads
+    limits = ("maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions")
+    assert threads >= sum(durable[limit] for limit in limits)
+    # A sync HTTP function would need as many more as there may be requests at once.
+    others = {
+        function.name
+        for function in load_once(ROOT).functions
+        if function.kind not in {"orchestrationTrigger", "activityTrigger"}
+        and not inspect.iscoroutinefunction(function.call)
+    }
+    assert others == set()
+
+
+def test_the_apps_own_lines_are_logged_and_the_engines_are_not() -> None:
+    # Without these a poll writes 20 lines, nearly all of them the engine's tracking. A category
+    # holds for those that begin with it, so each function that logs has its own.
+    levels = HOST["logging"]["logLevel"]
+    assert levels["Function"] == "Warning"
+    own = {name for name in levels if name.startswith("Function.")}
+    assert own == {
+        f"Function.{function.name}.User"
+        for function in load_once(ROOT).functions
+        if function.kind != "orchestrationTrigger"
+    }
+    assert {levels[name] for name in own} == {"Information"}
+    # Azure's list of requests is made from this category.
+    assert "Host.Results" not in levels

@@ -83,7 +83,7 @@ def test_all_of_the_app_is_deployed() -> None:
         ".gitattributes",
         ".github/workflows/ci.yml",
         ".venv/lib/python3.11/site-packages/some.py",
-        ".venv-infra/bin/python",
+        ".venv-311/bin/python",
         "demo/node_modules/azurite/index.js",
         "domain/__pycache__/names.cpython-311.pyc",
         "domain/names.pyc",
@@ -101,11 +101,13 @@ def test_what_may_lie_about_stays_behind(path: str) -> None:
     assert any(is_ignored(part) for part in PurePosixPath(path).parts)
 
 
+@pytest.mark.long
 def test_the_package_has_the_same_functions(loaded: Loaded, deployed: Loaded) -> None:
     assert deployed.bindings == loaded.bindings
     assert deployed.faults == {}
 
 
+@pytest.mark.long
 def test_the_package_runs_on_itself_and_its_requirements(
     package: Path, packages: Path, deployed: Loaded
 ) -> None:
@@ -120,6 +122,7 @@ def test_the_package_runs_on_itself_and_its_requirements(
     assert [file for file in others if Path(file).is_relative_to(ROOT)] == []
 
 
+@pytest.mark.long
 def test_the_package_finds_its_sources_and_presets(
     package: Path, packages: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import State
 from tools.chaos.breaker import Pace
@@ -13,6 +15,7 @@ from tools.chaos.run import run
 _PACE = Pace(host=(1, 3), azurite=(4, 6))
 
 
+@pytest.mark.long
 async def test_nothing_is_lost_doubled_or_wrong(tmp_path: Path) -> None:
     """I1, I2, I3: each accepted start has one end, the right one, whatever died meanwhile."""
     plan = make_plan(seed=8, monitors=60, seconds=9)

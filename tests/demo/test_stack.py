@@ -13,7 +13,6 @@ from demo import part as part_module
 from demo.azurite import Azurite
 from demo.part import ROOT, Part, PartFailed, PortTaken, get
 from demo.ports import LOCALHOST, free_ports, is_taken
-from demo.run import run
 from demo.stack import JobService, Stack
 from tests.demo.processes import is_gone, wait_until
 
@@ -172,11 +171,3 @@ def test_a_stack_that_fails_to_start_leaves_nothing_behind(tmp_path: Path) -> No
         stack.__enter__()
     assert not any(part.running for part in stack.parts)
     assert set(stack.environment()) == {"AzureWebJobsStorage", "DEMO_JOB_SERVICE_URL"}
-
-
-def test_run_names_a_port_in_use(tmp_path: Path, job_service: JobService) -> None:
-    said: list[str] = []
-
-    assert run(job_service.ports[0], said.append, tmp_path) == 1
-    assert len(said) == 1
-    assert f"Port {job_service.ports[0]} is in use" in said[0]

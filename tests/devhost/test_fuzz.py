@@ -26,6 +26,7 @@ def test_host_and_sdk_give_the_same_ids_at_every_turn() -> None:
         assert counts["turns with the host behind"] < counts["turns"] / 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rule", "broken"),
     [

@@ -68,7 +68,7 @@ def test_a_job_that_the_source_does_not_know_is_lost(api: Api) -> None:
 
 def test_a_watch_that_expires_leaves_the_job_alone_and_may_begin_again(api: Api) -> None:
     """I3: the new run keeps the earlier outcome in the log. I5: the job runs on."""
-    first = api.start(job=job(6), timeoutSeconds=1)
+    first = api.start(job=job(3), timeoutSeconds=1)
     shown = api.ended(first["id"])
     assert shown["monitor"]["state"] == "Expired"
     assert shown["monitor"]["endedAt"] >= shown["monitor"]["expireTime"]

@@ -1,59 +1,72 @@
-"""A stack of its own for tests that break parts: the job system is one that misbehaves."""
+"""A host for tests that break parts, with a job system that misbehaves on order."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from demo.stack import Stack
+from demo.stack import Host
 from tests.api import Api
+from tests.conftest import Store
 from tests.faulty_source import FaultySource
 
+RUNNING = {"status": "processing", "progress": 10}
+DONE = {"status": "completed", "progress": 100}
 SECRET = "planted-secret-7f3a9c"  # noqa: S105 - it is planted to be searched for
 _SOURCE = """
-[sources.{name}.status]
+[sources.demo.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
 progress = "progress"
 message = "message"
-[sources.{name}.submit]
+[sources.demo.submit]
 url = "{url}/jobs"
 job_id = "id"
-[sources.{name}.cancel]
+[sources.demo.cancel]
 url = "{url}/jobs/{{job_id}}/cancel"
-[sources.{name}.outcomes]
+[sources.demo.outcomes]
 running = ["queued", "processing"]
 succeeded = ["completed"]
 failed = ["failed"]
 cancelled = ["cancelled"]
-[sources.{name}.auth]
+[sources.demo.auth]
 kind = "bearer"
 token = "${{FAULTY_TOKEN}}"
-[sources.{name}.http]
-timeout_seconds = {timeout}
+[sources.demo.http]
+timeout_seconds = 20 # a busy machine must not turn answers into time-outs
 """
 
 
 class Rig:
-    """The parts, the misbehaving job system, and the API."""
+    """The host, its storage, the misbehaving job system, and the API."""
 
-    def __init__(self, stack: Stack, source: FaultySource) -> None:
-        self.stack, self.source = stack, source
+    def __init__(self, host: Host, connection: str, source: FaultySource) -> None:
+        self.host, self.connection, self.source = host, connection, source
 
     @property
     def api(self) -> Api:
-        return Api(self.stack.host.url)
+        return Api(self.host.url)
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("rig")
+@contextmanager
+def working(folder: Path, connection: str) -> Iterator[Rig]:
+    """A rig that is started, with its files in the folder, on that storage."""
     with FaultySource() as source:
         sources = folder / "sources.toml"
-        # Most answers come at once, and a busy machine must not turn them into time-outs.
-        patient = _SOURCE.format(name="demo", url=source.url, timeout=20)
-        hasty = _SOURCE.format(name="hasty", url=source.url, timeout=0.5)
-        sources.write_text('default = "demo"\n' + patient + hasty)
-        stack = Stack(folder)
-        stack.host.environment = {"JOB_SOURCES_FILE": str(sources), "FAULTY_TOKEN": SECRET}
-        with stack:
-            yield Rig(stack, source)
+        sources.write_text(_SOURCE.format(url=source.url))
+        host = Host(folder / "hub.db", folder / "host.log")
+        host.environment = {
+            "AzureWebJobsStorage": connection,
+            "JOB_SOURCES_FILE": str(sources),
+            "FAULTY_TOKEN": SECRET,
+        }
+        with host:
+            yield Rig(host, connection, source)
+
+
+@pytest.fixture(scope="session")
+def rig(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One rig for all tests here; each leaves it with a host that runs."""
+    with working(tmp_path_factory.mktemp("rig"), store.new_account()) as rig:
+        yield rig

@@ -7,17 +7,17 @@ import pytest
 
 from activities.do_cleanup import clean
 from adapters.services import Services
-from demo.stack import Stack
 from domain.monitors.cleanup import CleanupProgress
 from tests.api import new_job_id
-from tests.faults.conftest import Rig
-from tests.faults.test_source_trouble import DONE, RUNNING
+from tests.faults.conftest import DONE, RUNNING, Rig
 from tests.own_client import HUB, make_services, with_client
 
 
-def run(stack: Stack, services: Services, budget: timedelta) -> CleanupProgress:
+def run(rig: Rig, services: Services, budget: timedelta) -> CleanupProgress:
     deadline = services.now() + budget
-    return with_client(stack, lambda client: clean(CleanupProgress(), client, services, deadline))
+    return with_client(
+        rig.host.url, lambda client: clean(CleanupProgress(), client, services, deadline)
+    )
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_what_is_past_its_retention_goes_and_what_lives_stays(
     """I8: a live instance or row is never removed, however old."""
     ended, live = ended_and_live
     future = datetime.now(UTC) + timedelta(days=31)
-    done = run(rig.stack, make_services(rig.stack, lambda: future), timedelta(minutes=1))
+    done = run(rig, make_services(rig.connection, lambda: future), timedelta(minutes=1))
     assert done.instances >= 1
     assert done.monitors >= 1
     assert not done.more
@@ -52,7 +52,7 @@ def test_what_is_past_its_retention_goes_and_what_lives_stays(
 
 def test_what_is_within_its_retention_stays(rig: Rig, ended_and_live: tuple[str, str]) -> None:
     future = datetime.now(UTC) + timedelta(days=29)
-    done = run(rig.stack, make_services(rig.stack, lambda: future), timedelta(minutes=1))
+    done = run(rig, make_services(rig.connection, lambda: future), timedelta(minutes=1))
     assert (done.instances, done.monitors) == (0, 0)
     assert rig.api.get(ended_and_live[0])["runtimeStatus"] == "Completed"
 
@@ -61,13 +61,13 @@ def test_a_run_out_of_time_says_so_and_keeps_its_progress(
     rig: Rig, ended_and_live: tuple[str, str]
 ) -> None:
     future = datetime.now(UTC) + timedelta(days=31)
-    services = make_services(rig.stack, lambda: future)
-    done = run(rig.stack, services, timedelta(0))
+    services = make_services(rig.connection, lambda: future)
+    done = run(rig, services, timedelta(0))
     assert done.more
     assert (done.instances, done.monitors, done.purged_through) == (0, 0, None)
     ticking = iter(range(100))
     slow = replace(services, now=lambda: future + timedelta(minutes=next(ticking)))
-    done = run(rig.stack, slow, timedelta(minutes=3))
+    done = run(rig, slow, timedelta(minutes=3))
     assert done.more
     assert done.purged_through is not None
     assert done.purged_through < future - timedelta(days=30)

@@ -8,8 +8,7 @@ import pytest
 
 from demo.part import ROOT
 from tests.api import eventually, new_job_id
-from tests.faults.conftest import Rig
-from tests.faults.test_source_trouble import DONE, RUNNING
+from tests.faults.conftest import DONE, RUNNING, Rig
 
 APP = ["activities", "adapters", "domain", "orchestrators", "presets", "triggers"]
 FILES = ["function_app.py", "host.json", "job_sources.toml", "local.settings.json"]
@@ -43,13 +42,13 @@ def later(tmp_path: Path) -> Path:
 @pytest.fixture
 def put_back(rig: Rig) -> Iterator[None]:
     yield
-    rig.stack.host.stop()
-    rig.stack.host.arguments = []
-    rig.stack.host.start()
+    rig.host.stop()
+    rig.host.arguments = []
+    rig.host.start()
 
 
 def deploy(rig: Rig, app: Path, *, in_order: bool) -> None:
-    host = rig.stack.host
+    host = rig.host
     if in_order:
         host.stop()
     else:
@@ -59,7 +58,9 @@ def deploy(rig: Rig, app: Path, *, in_order: bool) -> None:
 
 
 @pytest.mark.usefixtures("put_back")
-@pytest.mark.parametrize("in_order", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "in_order", [pytest.param(True, marks=pytest.mark.long), False], ids=["stopped", "killed"]
+)
 def test_watches_go_on_over_an_update_and_over_its_taking_back(
     rig: Rig, later: Path, in_order: bool
 ) -> None:

@@ -1,14 +1,16 @@
 """Parts that die and come back: what was promised is kept."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from demo.azurite import Azurite
 from tests.api import Api, Body, eventually, new_job_id
-from tests.faults.conftest import Rig
-from tests.faults.test_source_trouble import DONE, RUNNING
+from tests.faults.conftest import DONE, RUNNING, Rig, working
 
 
 def _polled_more_than(count: int, shown: Body) -> bool:
@@ -23,8 +25,8 @@ def test_a_host_that_is_killed_again_and_again_still_stores_every_end(rig: Rig) 
     started = [rig.api.start(jobId=job_id) for job_id in jobs]
     for round_ in range(3):
         rig.api.wait(started[0]["id"], partial(_polled_more_than, round_))
-        rig.stack.host.kill()
-        rig.stack.host.start()
+        rig.host.kill()
+        rig.host.start()
     for job_id in jobs:
         rig.source.behave(job_id, DONE)
     for each in started:
@@ -41,17 +43,17 @@ def test_a_host_that_is_killed_among_starts_keeps_what_it_answered(rig: Rig) -> 
 
     def start(job_id: str) -> bool:
         try:
-            return Api(rig.stack.host.url).post({"jobId": job_id}).status_code == 202
+            return Api(rig.host.url).post({"jobId": job_id}).status_code == 202
         except OSError:  # requests' errors are among them
             return False
 
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(start, job_id) for job_id in jobs]
         eventually(lambda: sum(a.done() for a in answers) >= 10, bool)
-        rig.stack.host.kill()
+        rig.host.kill()
     accepted = [job_id for job_id, a in zip(jobs, answers, strict=True) if a.result()]
     assert 10 <= len(accepted) < len(jobs)
-    rig.stack.host.start()
+    rig.host.start()
     for job_id in accepted:
         assert rig.api.ended(f"demo.{job_id}")["monitor"]["state"] == "Succeeded"
     # The others were not promised anything; to ask again is all that it takes.
@@ -60,14 +62,28 @@ def test_a_host_that_is_killed_among_starts_keeps_what_it_answered(rig: Rig) -> 
         assert rig.api.ended(f"demo.{job_id}")["monitor"]["state"] == "Succeeded"
 
 
-def test_without_the_store_a_start_is_refused_and_a_watch_waits(rig: Rig) -> None:
+@pytest.fixture
+def azurite(tmp_path: Path) -> Iterator[Azurite]:
+    """One to stop; the others are in use."""
+    with Azurite(tmp_path / "data", tmp_path / "azurite.log") as azurite:
+        yield azurite
+
+
+def test_without_the_store_a_start_is_refused_and_a_watch_waits(
+    azurite: Azurite, tmp_path: Path
+) -> None:
     """I2: the end is stored when the store is back; nothing was started meanwhile."""
+    with working(tmp_path, azurite.connection_string) as rig:
+        _without_the_store(azurite, rig)
+
+
+def _without_the_store(azurite: Azurite, rig: Rig) -> None:
     job_id, refused = new_job_id(), new_job_id()
     rig.source.behave(job_id, RUNNING)
     rig.source.behave(refused, DONE)
     started = rig.api.start(jobId=job_id)
     rig.api.wait(started["id"], lambda shown: shown["monitor"]["polls"] >= 1)
-    rig.stack.azurite.stop()
+    azurite.stop()
     answer = rig.api.post({"jobId": refused})
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -84,7 +100,7 @@ def test_without_the_store_a_start_is_refused_and_a_watch_waits(rig: Rig) -> Non
     )
     assert status["runtimeStatus"] == "Running"
     assert status["customStatus"]["state"] == "Succeeded"
-    rig.stack.azurite.start()
+    azurite.start()
     assert rig.api.ended(started["id"], deadline=60)["monitor"]["state"] == "Succeeded"
     assert rig.api.call("GET", f"/api/monitors/demo.{refused}").status_code == 404
     assert rig.api.post({"jobId": refused}).status_code == 202
@@ -107,11 +123,9 @@ def test_a_claim_that_was_never_started_is_picked_up_by_the_next_start(rig: Rig)
     assert (shown["monitor"]["state"], shown["monitor"]["run"]) == ("Succeeded", 1)
 
 
-@pytest.mark.parametrize("part", ["jobs", "host"])
-def test_stopping_in_order_is_quick_and_clean(rig: Rig, part: str) -> None:
-    server = getattr(rig.stack, part)
+def test_stopping_the_host_in_order_is_quick_and_clean(rig: Rig) -> None:
     begin = time.monotonic()
-    server.stop(grace=20)
+    rig.host.stop(grace=20)
     assert time.monotonic() - begin < 10
-    assert "Traceback" not in server.log_tail(50)
-    server.start()
+    assert "Traceback" not in rig.host.log_tail(50)
+    rig.host.start()

@@ -1,346 +1,347 @@
-"""What must hold for what is deployed, whichever options are chosen.
+"""The rules for the templates: the decisions of this project, which no compiler knows.
 
-A rule takes what tests/infra/check.py found in one environment and gives the faults. So the same
-rules can be asked about broken templates.
+A rule takes the templates and gives the faults that it finds, so that test_rules.py can ask each
+rule about a broken copy too. Values are the text in the template, quotes included.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tests.infra.running import ROOT
+import yaml
 
-_BLOB_DATA_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
-_QUEUE_DATA_CONTRIBUTOR = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
-_TABLE_DATA_CONTRIBUTOR = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
-_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"
-_SECRETS_USER = "4633458b-17de-408a-b875-0445c86b69e6"
-_SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
-_DURABLE_TASK_DATA_CONTRIBUTOR = "0ad04412-c4d5-4796-b79c-f76d14c8d402"
+from domain.monitors.monitor import State
+from tests.infra.templates import ROOT, Loop, Templates, Value, at, texts
+from tests.test_documentation import documented_events
 
-_STORAGE, _VAULT = "Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"
-_INSIGHTS, _SCHEDULER = "Microsoft.Insights/components", "Microsoft.DurableTask/schedulers"
+HOST = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+DURABLE: dict[str, Any] = HOST["extensions"]["durableTask"]
 
+STORAGE, CONTAINER = "Microsoft.Storage/storageAccounts", "blobServices/containers"
+VAULT, SITE, PLAN = "Microsoft.KeyVault/vaults", "Microsoft.Web/sites", "Microsoft.Web/serverfarms"
+INSIGHTS, WORKSPACE = "Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"
+SCHEDULER, NETWORK = "Microsoft.DurableTask/schedulers", "Microsoft.Network"
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
+ALERT = "Microsoft.Insights/scheduledQueryRules"
+
+DEPLOYMENT = "properties.functionAppConfig.deployment.storage"
+SCALE = "properties.functionAppConfig.scaleAndConcurrency"
+
+# What a resource must say. By rule, type of the only such resource, and path in its body.
+FACTS: dict[str, dict[str, dict[str, Value]]] = {
+    # Nothing lets anybody in for a key or a password, or shows a blob to all.
+    "no_keys": {
+        STORAGE: {
+            "properties.allowSharedKeyAccess": "false",
+            "properties.allowBlobPublicAccess": "false",
+            "properties.minimumTlsVersion": "'TLS1_2'",
+            "properties.supportsHttpsTrafficOnly": "true",
+        },
+        f"{STORAGE}/{CONTAINER}": {"properties.publicAccess": "'None'"},
+        WORKSPACE: {"properties.features.disableLocalAuth": "true"},
+        INSIGHTS: {"properties.DisableLocalAuth": "true"},
+        VAULT: {"properties.enableRbacAuthorization": "true"},
+        SITE: {"properties.httpsOnly": "true", "properties.siteConfig.minTlsVersion": "'1.2'"},
+    },
+    # Host, app, deployment and secrets all use the one identity.
+    "by_identity": {
+        SITE: {
+            "identity.type": "'UserAssigned'",
+            "identity.userAssignedIdentities": {"${identityId}": {}},
+            "properties.keyVaultReferenceIdentity": "identityId",
+            f"{DEPLOYMENT}.authentication.type": "'UserAssignedIdentity'",
+            f"{DEPLOYMENT}.authentication.userAssignedIdentityResourceId": "identityId",
+        },
+    },
+    # Timers fall due when nobody calls, and a start or a hint does not wait for a cold start. If
+    # not told more, Python takes one request at a time, and each other one a new instance.
+    "flex": {
+        PLAN: {"sku.name": "'FC1'", "sku.tier": "'FlexConsumption'", "properties.reserved": "true"},
+        SITE: {
+            "properties.functionAppConfig.runtime.name": "'python'",
+            f"{SCALE}.alwaysReady.0": {"name": "'durable'", "instanceCount": "1"},
+            f"{SCALE}.alwaysReady.1": {"name": "'http'", "instanceCount": "1"},
+            f"{SCALE}.triggers.http.perInstanceConcurrency": "16",
+            f"{DEPLOYMENT}.value": "deploymentContainerUrl",
+            "properties.siteConfig.appSettings": "settingList",
+        },
+    },
+    # With the network, storage and vault are reached through it.
+    "network": {
+        STORAGE: {
+            "properties.publicNetworkAccess": "private ? 'Disabled' : 'Enabled'",
+            "properties.networkAcls.defaultAction": "private ? 'Deny' : 'Allow'",
+        },
+        VAULT: {
+            "properties.publicNetworkAccess": (
+                "private && empty(allowlist) ? 'Disabled' : 'Enabled'"
+            ),
+            "properties.networkAcls.defaultAction": "private ? 'Deny' : 'Allow'",
+        },
+        f"{NETWORK}/virtualNetworks": {
+            "properties.subnets.0.name": "'app'",
+            "properties.subnets.0.properties.delegations.0.properties.serviceName": (
+                "'Microsoft.App/environments'"
+            ),
+            "properties.subnets.1.name": "'endpoints'",
+        },
+        f"{NETWORK}/privateEndpoints": {
+            "properties.subnet.id": "'${network.id}/subnets/endpoints'",
+        },
+    },
+    # The hub of host.json. Ended instances stay as long as asked, as far as the scheduler can; if
+    # not told, it keeps them for 30 days.
+    "scheduler": {
+        f"{SCHEDULER}/taskHubs": {"name": "host.extensions.durableTask.hubName"},
+        f"{SCHEDULER}/retentionPolicies": {
+            "parent": "scheduler",
+            "name": "'default'",
+            "properties.retentionPolicies.0.retentionPeriodInDays": (
+                "min(retentionDays, largestRetention)"
+            ),
+        },
+    },
+    # Each alert is on, looks into the workspace, and reaches the group for each of its values.
+    "alerts": {
+        ALERT: {
+            "properties.enabled": "true",
+            "properties.scopes.0": "workspaceId",
+            "properties.actions.actionGroups.0": "people.id",
+            "properties.criteria.allOf.0.dimensions": "rule.dimensions",
+            "properties.criteria.allOf.0.query": "rule.query",
+        },
+    },
+}
+
+# The value at the end of the way that a parameter of a module comes.
+ORIGINS = {
+    ("app", "identityId"): "identity.id",
+    ("app", "identityClientId"): "identity.properties.clientId",
+    ("app", "storageName"): "'stjobmon${token}'",
+    (
+        "app",
+        "deploymentContainerUrl",
+    ): "'${account.properties.primaryEndpoints.blob}${packages.name}'",
+    ("app", "retentionDays"): "retentionDays",
+    ("scheduler", "retentionDays"): "retentionDays",
+    ("storage", "private"): "useVirtualNetwork",
+    ("vault", "private"): "useVirtualNetwork",
+    ("alerts", "workspaceId"): "workspace.id",
+}
+
+# The roles that there are to be: who has which role on which resource, and when.
+_DEPLOYER, _NO_SCHEDULER = "!empty(deployerPrincipalId)", "!useScheduler"
+ROLES = {
+    ("app", STORAGE, "blobDataOwner", "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", ""),
+    ("app", STORAGE, "tableDataContributor", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3", ""),
+    ("app", STORAGE, "queueDataContributor", "974c5e8b-45b9-4653-ba55-5f855dd0fb88", _NO_SCHEDULER),
+    ("app", INSIGHTS, "metricsPublisher", "3913510d-42f4-4e42-8a64-420c390055eb", ""),
+    ("app", VAULT, "secretsUser", "4633458b-17de-408a-b875-0445c86b69e6", ""),
+    ("people", VAULT, "secretsOfficer", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7", _DEPLOYER),
+    ("app", SCHEDULER, "durableTaskDataContributor", "0ad04412-c4d5-4796-b79c-f76d14c8d402", ""),
+}
+
+# All settings that the templates set. The worker's threads are for all activities and
+# orchestrators at once, and some more.
+LIMITS = ("maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions")
+THREADS = f"string({' + '.join(f'durable.{limit}' for limit in LIMITS)} + 8)"
+SETTINGS = {
+    "AzureWebJobsStorage__accountName": "storageName",
+    "AzureWebJobsStorage__credential": "'managedidentity'",
+    "AzureWebJobsStorage__clientId": "identityClientId",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "insightsConnection",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "'Authorization=AAD;ClientId=${identityClientId}'",
+    "AZURE_CLIENT_ID": "identityClientId",
+    "DEMO_JOB_SERVICE_URL": "'http://127.0.0.1:8077'",
+    "PYTHON_THREADPOOL_THREAD_COUNT": THREADS,
+    "RETENTION_DAYS": "string(retentionDays)",
+    "DURABLE_TASK_SCHEDULER_CONNECTION_STRING": (
+        "'Endpoint=${schedulerEndpoint};TaskHub=${durable.hubName}"
+        ";Authentication=ManagedIdentity;ClientID=${identityClientId}'"
+    ),
+}
 # The Flex Consumption plan refuses these, or ignores them.
-_FORBIDDEN = re.compile(
+FORBIDDEN = re.compile(
     "FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|FUNCTIONS_WORKER_PROCESS_COUNT"
     "|FUNCTIONS_MAX_HTTP_CONCURRENCY|SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD"
     "|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_CONTENT.*|WEBSITE_VNET_ROUTE_ALL"
 )
-_SECRET = re.compile(
+SECRET = re.compile(
     r"(?i)accountkey=|sharedaccess|sig=|\blist\w*keys?\(|password|instrumentationkey="
     r"|[A-Za-z0-9+/]{43}="
 )
 
-
-@dataclass(frozen=True)
-class Deployed:
-    """What is deployed in one environment.
-
-    Attributes:
-        name: Of the environment: default, network, scheduler or all.
-        resources: With their ids, types and bodies.
-        services: Those of azure.yaml.
-    """
-
-    name: str
-    resources: list[dict[str, Any]]
-    services: dict[str, Any]
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """The resources of a type."""
-        return [each for each in self.resources if each["type"] == kind]
-
-    def the(self, kind: str) -> dict[str, Any]:
-        """The only resource of a type."""
-        (one,) = self.of(kind)
-        return one
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The app settings."""
-        pairs = self.the("Microsoft.Web/sites")["properties"]["siteConfig"]["appSettings"]
-        found = {pair["name"]: pair["value"] for pair in pairs}
-        assert len(found) == len(pairs), "a setting is there twice"
-        return found
-
-    @property
-    def has_network(self) -> bool:
-        """Whether the environment asks for the virtual network."""
-        return self.name in ("network", "all")
-
-    @property
-    def has_scheduler(self) -> bool:
-        """Whether the environment asks for the Durable Task Scheduler."""
-        return self.name in ("scheduler", "all")
+# The alerts, and the variable with the dimensions of each.
+ALERTS: dict[str, Value] = {
+    "job-not-succeeded": "byState",
+    "job-slow": "byMonitor",
+    "monitor-stale": "byMonitor",
+    "monitor-blind": "byMonitor",
+    "status-unrecognised": "bySource",
+    "final-status-not-stored": "byMonitor",
+    "watchdog-not-run": [],
+    "cleanup-not-run": [],
+    "cleanup-removes-nothing": [],
+    "function-failed": "byFunction",
+}
+_NEW: dict[str, set[str]] = {"watched": set(), "overdue": set(), "stalled": set()}
+EVENTS = _NEW | documented_events()
+"""The events that the app logs, with their fields."""
 
 
-def environments(found: dict[str, Any]) -> list[Deployed]:
-    """All that was found in one folder."""
-    return [
-        Deployed(name, deployed["resources"], found["services"])
-        for name, deployed in found["deployed"].items()
-    ]
+def facts(name: str, templates: Templates) -> Iterator[str]:
+    """The resources say what `FACTS` wants of them."""
+    for kind, wanted in FACTS[name].items():
+        body = templates.the(kind).body
+        for path, value in wanted.items():
+            if at(body, path) != value:
+                yield f"{kind}: {path} is {at(body, path)}, not {value}"
 
 
-def roles(deployed: Deployed) -> Iterator[str]:
+def origins(templates: Templates) -> Iterator[str]:
+    """The parameters of the modules come from where `ORIGINS` says."""
+    for (file, name), wanted in ORIGINS.items():
+        if templates.origin(file, name) != wanted:
+            yield f"{name} of {file} is {templates.origin(file, name)}"
+
+
+def settings(templates: Templates) -> dict[str, str]:
+    """The app settings that the templates themselves set, with the scheduler's."""
+    names = ("storageSettings", "ownSettings", "schedulerSettings")
+    sets = [templates.variables["app"][name] for name in names]
+    return {name: value for each in sets for name, value in each.items()}
+
+
+def app_settings(templates: Templates) -> Iterator[str]:
+    """The settings are those that the app and its host need, for this plan, by one identity."""
+    variables = templates.variables["app"]
+    if variables["durable"] != "loadJsonContent('../../host.json').extensions.durableTask":
+        yield "hub and limits are not those of host.json"
+    if settings(templates) != SETTINGS:
+        yield f"{set(settings(templates).items()) ^ set(SETTINGS.items())}"
+    yield from filter(FORBIDDEN.fullmatch, settings(templates))
+
+
+def secrets(templates: Templates) -> Iterator[str]:
+    """No value is a secret; secrets of the sources are references to the vault."""
+    values = [templates.variables, templates.parameters, [part.body for part in templates.parts]]
+    yield from (f"{text!r}" for text in texts(values) if SECRET.search(text))
+    reference = "'@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${setting.value})'"
+    value = f"contains(secretSettings, setting.key) ? {reference} : setting.value"
+    listed = Loop("setting", "items(settings)", {"name": "setting.key", "value": value})
+    if templates.variables["app"]["settingList"] != listed:
+        yield f"the settings are {templates.variables['app']['settingList']}"
+    # Of two settings with one name the later wins, so that no name is there twice.
+    if not templates.variables["app"]["settings"].endswith(", appSettings, secretSettings)"):
+        yield "a secret does not replace a setting of its name"
+
+
+def roles(templates: Templates) -> Iterator[str]:
     """The app has the roles that it needs, each on one resource, and no other; so have people."""
-    wanted = {
-        ("app", _STORAGE, _BLOB_DATA_OWNER),
-        ("app", _STORAGE, _TABLE_DATA_CONTRIBUTOR),
-        ("app", _INSIGHTS, _METRICS_PUBLISHER),
-        ("app", _VAULT, _SECRETS_USER),
-    }
-    if deployed.has_scheduler:
-        wanted.add(("app", _SCHEDULER, _DURABLE_TASK_DATA_CONTRIBUTOR))
-    else:
-        wanted.add(("app", _STORAGE, _QUEUE_DATA_CONTRIBUTOR))
-    if deployed.name == "all":
-        wanted.add(("people", _VAULT, _SECRETS_OFFICER))
     given = set()
-    for each in deployed.of("Microsoft.Authorization/roleAssignments"):
-        properties = each["properties"]
-        who = "app" if properties["principalId"].endswith("principalId]") else "people"
-        role = properties["roleDefinitionId"].rpartition("/")[2]
-        given.add((who, each["scope"].rpartition("/")[0], role))
-    yield from (f"lacks {role}" for role in wanted - given)
-    yield from (f"has {role}, which it does not need" for role in given - wanted)
+    own_name = templates.origin("identity", templates.the(IDENTITY).body["name"])
+    for part in templates.of(ASSIGNMENT):
+        scope = templates.named(part.file, part.body["scope"]).type
+        principal = templates.origin(part.file, at(part.body, "properties.principalId"))
+        who = {"identity.properties.principalId": "app", "principalId": "people"}.get(principal)
+        identity = templates.named(part.file, "identity").body["name"]
+        if who == "app" and templates.origin(part.file, identity) != own_name:
+            yield f"{part.symbol} is for another identity"
+        definition = at(part.body, "properties.roleDefinitionId")
+        role = re.fullmatch(r"subscriptionResourceId\('[\w./]+', (\w+)\)", definition)
+        assert role, definition
+        variables = templates.variables[part.file]
+        for name in variables[part.loop] if part.loop else [role[1]]:
+            given.add((who, scope, name, variables[name].strip("'"), part.when))
+    yield from (f"{each} is missing" for each in ROLES - given)
+    yield from (f"{each} is not needed" for each in given - ROLES)
 
 
-def no_keys(deployed: Deployed) -> Iterator[str]:
-    """Nothing lets anybody in for a key or a password, or shows a blob to all."""
-    storage = deployed.the(_STORAGE)["properties"]
-    logs = deployed.the("Microsoft.OperationalInsights/workspaces")["properties"]
-    (container,) = deployed.of(f"{_STORAGE}/blobServices/containers")
-    publishing = {
-        each["name"]: each["properties"]["allow"]
-        for each in deployed.of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
-    }
-    holds = {
-        "shared keys are off": storage["allowSharedKeyAccess"] is False,
-        "public blobs are off": storage["allowBlobPublicAccess"] is False,
-        "the container is private": container["properties"]["publicAccess"] == "None",
-        "TLS 1.2": storage["minimumTlsVersion"] == "TLS1_2",
-        "https only": storage["supportsHttpsTrafficOnly"] is True,
-        "Log Analytics takes no keys": logs["features"]["disableLocalAuth"] is True,
-        "Application Insights takes no keys": (
-            deployed.the(_INSIGHTS)["properties"]["DisableLocalAuth"] is True
-        ),
-        "the vault goes by roles": (
-            deployed.the(_VAULT)["properties"]["enableRbacAuthorization"] is True
-        ),
-        "no publishing passwords": publishing == {"ftp": False, "scm": False},
-    }
-    yield from (f"not so: {text}" for text, so in holds.items() if not so)
+def publishing(templates: Templates) -> Iterator[str]:
+    """The site cannot be published to with its user name and password."""
+    policies = templates.of(f"{SITE}/basicPublishingCredentialsPolicies")
+    allowed = {each.body["name"]: at(each.body, "properties.allow") for each in policies}
+    if allowed != {"'ftp'": "false", "'scm'": "false"}:
+        yield f"{allowed}"
 
 
-def by_identity(deployed: Deployed) -> Iterator[str]:
-    """Host, app, deployment and telemetry all use the one identity."""
-    site = deployed.the("Microsoft.Web/sites")
-    identity = deployed.the("Microsoft.ManagedIdentity/userAssignedIdentities")["id"]
-    client = f"[{identity} properties.clientId]"
-    if site["identity"] != {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}:
-        yield "the app has another identity"
-    if site["properties"]["keyVaultReferenceIdentity"] != identity:
-        yield "secrets are read by another identity"
-    storage = site["properties"]["functionAppConfig"]["deployment"]["storage"]
-    if storage["authentication"] != {
-        "type": "UserAssignedIdentity",
-        "userAssignedIdentityResourceId": identity,
-    }:
-        yield "the package is read by another identity"
-    account = deployed.the(_STORAGE)["name"]
-    wanted = {
-        "AzureWebJobsStorage__accountName": account,
-        "AzureWebJobsStorage__credential": "managedidentity",
-        "AzureWebJobsStorage__clientId": client,
-        "AZURE_CLIENT_ID": client,
-        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"Authorization=AAD;ClientId={client}",
-    }
-    if deployed.has_scheduler:
-        endpoint = f"[{deployed.the(_SCHEDULER)['id']} properties.endpoint]"
-        wanted["DURABLE_TASK_SCHEDULER_CONNECTION_STRING"] = (
-            f"Endpoint={endpoint};TaskHub={_durable()['hubName']}"
-            f";Authentication=ManagedIdentity;ClientID={client}"
-        )
-    for name, value in wanted.items():
-        if deployed.settings.get(name) != value:
-            yield f"{name} is {deployed.settings.get(name)}, not {value}"
-
-
-def tags(deployed: Deployed) -> Iterator[str]:
+def tags(templates: Templates) -> Iterator[str]:
     """azd finds the environment and each of its services by their tags."""
-    hosts = {
-        each["tags"]["azd-service-name"]
-        for each in deployed.resources
-        if "azd-service-name" in each.get("tags", {})
-    }
-    if hosts != deployed.services.keys():
-        yield f"azure.yaml has {sorted(deployed.services)}, the tags say {sorted(hosts)}"
-    for each in deployed.resources:
-        # Parts of resources and what is laid over them has no tags.
-        takes_tags = "location" in each
-        if takes_tags and each.get("tags", {}).get("azd-env-name") != "some-name":
-            yield f"{each['symbol']} is not tagged"
+    services = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))["services"]
+    of_the_site = f"union(tags, {{ 'azd-service-name': '{''.join(services)}' }})"
+    for part in templates.parts:
+        # Parts of resources, and what is laid over them, have no location and take no tags.
+        wanted = of_the_site if part.type == SITE else "tags"
+        if "location" in part.body and part.body.get("tags") != wanted:
+            yield f"{part.file}.{part.symbol} has the tags {part.body.get('tags')}"
+        passed = part.body.get("params", {})
+        if passed.get("tags", "tags") != "tags":
+            yield f"{part.symbol} gets other tags"
+    if templates.variables["main"]["tags"] != {"azd-env-name": "environmentName"}:
+        yield "the tags do not name the environment"
 
 
-def flex(deployed: Deployed) -> Iterator[str]:
-    """The plan and what it asks of its app."""
-    plan, site = deployed.the("Microsoft.Web/serverfarms"), deployed.the("Microsoft.Web/sites")
-    if plan["sku"] != {"name": "FC1", "tier": "FlexConsumption"}:
-        yield "another plan"
-    if plan["properties"]["reserved"] is not True:
-        yield "the plan is not for Linux"
-    config = site["properties"]["functionAppConfig"]
-    if config["runtime"]["name"] != "python":
-        yield "not for Python"
-    if {"name": "durable", "instanceCount": 1} not in config["scaleAndConcurrency"]["alwaysReady"]:
-        yield "nobody is awake for durable timers"
-    container = deployed.the(f"{_STORAGE}/blobServices/containers")["name"]
-    if not config["deployment"]["storage"]["value"].endswith(container):
-        yield "the package is read from another container"
-    if site["properties"]["httpsOnly"] is not True:
-        yield "plain http"
-    for name in deployed.settings:
-        if _FORBIDDEN.fullmatch(name):
-            yield f"{name} is not for this plan"
-
-
-def concurrency(deployed: Deployed) -> Iterator[str]:
-    """As many threads as functions at once."""
-    threads = deployed.settings.get("PYTHON_THREADPOOL_THREAD_COUNT")
-    for name in ("maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions"):
-        if threads != str(_durable()[name]):
-            yield f"{threads} threads, but {name} is {_durable()[name]}"
-
-
-def network(deployed: Deployed) -> Iterator[str]:
-    """With the network, storage and vault are reached through it, by their ordinary names."""
-    storage, vault = (deployed.the(kind)["properties"] for kind in (_STORAGE, _VAULT))
-    subnet = deployed.the("Microsoft.Web/sites")["properties"]["virtualNetworkSubnetId"]
-    endpoints = deployed.of("Microsoft.Network/privateEndpoints")
-    if not deployed.has_network:
-        if endpoints or subnet or storage["networkAcls"]["defaultAction"] != "Allow":
-            yield "there is to be no network"
-        return
-    if storage["publicNetworkAccess"] != "Disabled" or vault["networkAcls"]["defaultAction"] != (
-        "Deny"
-    ):
-        yield "open to the internet"
-    groups = {
-        (connection["properties"]["privateLinkServiceId"].rpartition("/")[0], group)
-        for each in endpoints
-        for connection in each["properties"]["privateLinkServiceConnections"]
-        for group in connection["properties"]["groupIds"]
-    }
-    wanted = {*((_STORAGE, group) for group in ("blob", "queue", "table")), (_VAULT, "vault")}
-    if groups != wanted:
+def endpoints(templates: Templates) -> Iterator[str]:
+    """Storage and vault have private endpoints with their ordinary names in the cloud's zones."""
+    services = templates.variables["network"]["services"]
+    groups = {(each["group"], templates.origin("network", each["target"])) for each in services}
+    wanted = {(f"'{name}'", "account.id") for name in ("blob", "queue", "table")}
+    if groups != wanted | {("'vault'", "vault.id")}:
         yield f"private endpoints for {sorted(groups)}"
-    zones = {each["id"] for each in deployed.of("Microsoft.Network/privateDnsZones")}
-    links = deployed.of("Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-    records = deployed.of("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
-    used = {
-        (each["parent"], config["properties"]["privateDnsZoneId"])
-        for each in records
-        for config in each["properties"]["privateDnsZoneConfigs"]
+    for each in services:
+        zone = templates.origin("network", each["zone"])
+        if each["group"].strip("'") not in zone or "${" not in zone:
+            yield f"{each['group']} has its name in {zone}"
+    for kind in ("privateDnsZones", "privateDnsZones/virtualNetworkLinks", "privateEndpoints"):
+        if templates.the(f"{NETWORK}/{kind}").loop != "services":
+            yield f"not every service has {kind}"
+    if "\n@batchSize(1)\nresource endpoints " not in templates.sources["network"]:
+        yield "private endpoints that are made in parallel fail"
+
+
+def queries(templates: Templates) -> Iterator[str]:
+    """There is an alert for each kind of trouble, and each asks for events that the app logs."""
+    listed = templates.variables["alerts"]["rules"]
+    by = {each["name"].strip("'"): each["dimensions"] for each in listed}
+    if by != ALERTS:
+        yield f"there are other alerts: {by}"
+    fields = {"event", "monitor", "source", "run"}.union(*EVENTS.values())
+    for name, query in templates.variables["alerts"].items():
+        if isinstance(query, str):
+            asked = {
+                "event": _compared("event", query) - {*EVENTS},
+                "state": _compared("state", query) - {*map(str, State)},
+                "field": set(re.findall(r"\be\.(\w+)", query)) - fields,
+            }
+            yield from (f"{name}: no {what} {each}" for what in asked for each in asked[what])
+
+
+def _compared(column: str, query: str) -> set[str]:
+    """The values that a query compares a column with."""
+    compared = re.findall(rf'\b{column} (?:== |in \()("[^)\n]*)', query)
+    values = " ".join(each.partition(" and ")[0] for each in compared)
+    return set(re.findall(r'"(\w+)"', values))
+
+
+def diagnostics(templates: Templates) -> Iterator[str]:
+    """The app, its storage and its vault log into the workspace."""
+    logged = {
+        templates.named(part.file, part.body["scope"]).type
+        for part in templates.of("Microsoft.Insights/diagnosticSettings")
+        if templates.origin(part.file, at(part.body, "properties.workspaceId")) == "workspace.id"
     }
-    if {zone for _, zone in used} != zones or {each["parent"] for each in links} != zones:
-        yield "a zone without records or without link"
-    if {endpoint for endpoint, _ in used} != {each["id"] for each in endpoints}:
-        yield "an endpoint without a name"
-    for endpoint, zone in used:
-        if f".{endpoint.rpartition('/pe-')[2].partition('-')[0]}" not in zone:
-            yield f"{endpoint} has its name in {zone}"
-    subnets = {
-        f"{each['id']}/subnets/{inner['name']}": inner["properties"]
-        for each in deployed.of("Microsoft.Network/virtualNetworks")
-        for inner in each["properties"]["subnets"]
-    }
-    delegated = [each["properties"]["serviceName"] for each in subnets[subnet]["delegations"]]
-    if delegated != ["Microsoft.App/environments"]:
-        yield f"the subnet of the app is delegated to {delegated}"
-    for each in endpoints:
-        place = each["properties"]["subnet"]["id"]
-        if place not in subnets or place == subnet:
-            yield f"{each['symbol']} is in {place}"
+    yield from (f"nothing from {kind}" for kind in (SITE, STORAGE, VAULT) if kind not in logged)
 
 
-def no_secret(deployed: Deployed) -> Iterator[str]:
-    """No value is one; secrets of the sources are references to the vault."""
-    yield from (f"{text!r}" for text in _texts(deployed.resources) if _SECRET.search(text))
-    vault = deployed.the(_VAULT)["name"]
-    wanted = f"@Microsoft.KeyVault(VaultName={vault};SecretName=sales-token)"
-    if deployed.name == "all" and deployed.settings.get("SALES_TOKEN") != wanted:
-        yield f"SALES_TOKEN is {deployed.settings.get('SALES_TOKEN')}"
-
-
-def alerts(deployed: Deployed) -> Iterator[str]:
-    """Each alert is on, looks into the workspace and reaches the group."""
-    workspace = deployed.the("Microsoft.OperationalInsights/workspaces")["id"]
-    group = deployed.the("Microsoft.Insights/actionGroups")["id"]
-    rules = deployed.of("Microsoft.Insights/scheduledQueryRules")
-    names = {
-        *("monitor-stale-or-blind", "final-status-not-stored"),
-        *("cleanup-not-run", "function-failed"),
-    }
-    if {each["name"] for each in rules} != names:
-        yield "there are other alerts"
-    for each in rules:
-        properties = each["properties"]
-        if (properties["enabled"], properties["scopes"]) != (True, [workspace]):
-            yield f"{each['name']} does not look"
-        if properties["actions"] != {"actionGroups": [group]}:
-            yield f"{each['name']} tells nobody"
-
-
-def diagnostics(deployed: Deployed) -> Iterator[str]:
-    """What the app, its storage and its vault log, goes to the workspace."""
-    workspace = deployed.the("Microsoft.OperationalInsights/workspaces")["id"]
-    told = {
-        each["scope"]
-        for each in deployed.of("Microsoft.Insights/diagnosticSettings")
-        if each["properties"]["workspaceId"] == workspace
-    }
-    kinds = ("Microsoft.Web/sites", _STORAGE, _VAULT)
-    yield from (f"nothing from {kind}" for kind in kinds if deployed.the(kind)["id"] not in told)
-
-
-def names(deployed: Deployed) -> Iterator[str]:
-    """Names are as Azure wants them, and no two resources share one."""
-    for kind, pattern in {
-        _STORAGE: r"[a-z0-9]{3,24}",
-        _VAULT: r"(?!.*--)[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]",
-        _SCHEDULER: r"[a-zA-Z0-9-]{3,64}",
-        "Microsoft.Web/sites": r"[a-zA-Z0-9-]{2,60}",
-        f"{_STORAGE}/blobServices/containers": r"[a-z0-9-]{3,63}",
-    }.items():
-        for each in deployed.of(kind):
-            if not re.fullmatch(pattern, each["name"]):
-                yield f"{each['name']} is no name for {kind}"
-    ids = [f"{each.get('scope')} {each['id']}" for each in deployed.resources]
-    yield from (f"{each} is there twice" for each in {*ids} if ids.count(each) > 1)
-
-
-def _durable() -> dict[str, Any]:
-    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
-    durable: dict[str, Any] = host["extensions"]["durableTask"]
-    return durable
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
-
-
-RULES: dict[str, Callable[[Deployed], Iterator[str]]] = {
+RULES: dict[str, Callable[[Templates], Iterator[str]]] = {
+    name: partial(facts, name) for name in FACTS
+} | {
     rule.__name__: rule
     for rule in (
-        *(roles, no_keys, by_identity, tags, flex, concurrency),
-        *(network, no_secret, alerts, diagnostics, names),
+        *(origins, app_settings, secrets, roles, publishing),
+        *(tags, endpoints, queries, diagnostics),
     )
 }

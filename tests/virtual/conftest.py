@@ -7,28 +7,31 @@ import pytest
 
 from adapters.monitor_table import MonitorTable
 from adapters.services import get_services
-from demo.azurite import Azurite
 from demo.part import ROOT
 from devhost.testing import VirtualHost
+from domain.monitors.monitor import MonitorRow
 from tests.api import Api
+from tests.conftest import Store
 from tests.faulty_source import FaultySource
 
-_SOURCES = """
-[sources.demo]
+_SOURCE = """
+[sources.{name}]
 poll_interval_seconds = 60
-[sources.demo.status]
+[sources.{name}.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
-[sources.demo.submit]
+[sources.{name}.submit]
 url = "{url}/jobs"
 job_id = "id"
-[sources.demo.cancel]
+[sources.{name}.cancel]
 url = "{url}/jobs/{{job_id}}/cancel"
-[sources.demo.outcomes]
+[sources.{name}.outcomes]
 running = ["queued", "processing"]
 succeeded = ["completed"]
 failed = ["failed"]
 cancelled = ["cancelled"]
+[sources.{name}.http]
+timeout_seconds = {timeout}
 """
 
 
@@ -42,6 +45,12 @@ class Lab:
     def api(self) -> Api:
         return Api(self.host.url)
 
+    def row(self, monitor_id: str) -> MonitorRow:
+        """The row of a monitor that is there."""
+        row = self.table.get(monitor_id)
+        assert row is not None
+        return row
+
     def state(self, job_id: str) -> str:
         """What the store says of a monitor."""
         row = self.table.get(f"demo.{job_id}")
@@ -53,14 +62,20 @@ class Lab:
 
 
 @pytest.fixture
-def lab(store: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """The watchdog and the cleanup find the monitors of one test only."""
+    connection = store.new_account()
     with FaultySource() as source:
-        (tmp_path / "sources.toml").write_text(_SOURCES.format(url=source.url))
-        monkeypatch.setenv("JOB_SOURCES_FILE", str(tmp_path / "sources.toml"))
-        monkeypatch.setenv("AzureWebJobsStorage", store.connection_string)
+        sources = tmp_path / "sources.toml"
+        # Most answers come at once, and a busy machine must not turn them into time-outs.
+        patient = _SOURCE.format(name="demo", url=source.url, timeout=20)
+        hasty = _SOURCE.format(name="hasty", url=source.url, timeout=0.5)
+        sources.write_text('default = "demo"\n' + patient + hasty)
+        monkeypatch.setenv("JOB_SOURCES_FILE", str(sources))
+        monkeypatch.setenv("AzureWebJobsStorage", connection)
         host = VirtualHost(ROOT, tmp_path / "hub.db")
         monkeypatch.setattr("adapters.services.utc_now", host.clock.now)
         get_services.cache_clear()
         with host:
-            yield Lab(host, source, MonitorTable.connect(connection=store.connection_string))
+            yield Lab(host, source, MonitorTable.connect(connection=connection))
     get_services.cache_clear()

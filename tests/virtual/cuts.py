@@ -1,12 +1,15 @@
-"""Cut the app's functions off at each thing that they ask of the table and of the task hub.
+"""Cut the app's functions off at each operation that they ask of the table and of the task hub.
 
-    for cut in cuts(lab, monkeypatch, How.KILLED, 6):
-        with cut:
-            lab.api.start(jobId=...)    # the host dies at the first operation, then the second, ...
-        ...                             # what must hold whatever was cut off
+    def a_start(lab):                       # prepares, and says what is to be cut off
+        job_id = new_job_id()
+        return Act(job_id, lambda: lab.api.post({"jobId": job_id}))
 
-The operations are counted as they are made, so no cut point is forgotten; the round that reached
-none is the last.
+    for cut in cuts(lab, monkeypatch, How.KILLED, a_start, least=6):
+        ...                                 # what must hold, whatever was cut off
+
+In the first round the host dies at the first operation, in the second round at the second one, and
+so on. The operations are counted as they are made, so no cut point is forgotten. The last round is
+the one whose cut point is never reached. `only` chooses the rounds of which one thing must hold.
 """
 
 import importlib
@@ -14,6 +17,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
@@ -44,12 +48,31 @@ class How(StrEnum):
     UNANSWERED = "it is done, but its answer is lost"
 
 
+@dataclass(frozen=True)
+class Act:
+    """What is cut off; the answer to it, if it is a request."""
+
+    job_id: str
+    do: Callable[[], requests.Response | None]
+
+
 class Cut:
-    """One round: the operation of that number is cut off while the context lasts."""
+    """One round: the operation of that number is cut off while the context lasts.
+
+    Attributes:
+        job_id: The job that the act is about.
+        made: The operations that were begun, in their order.
+        done: Those of them that had their effect.
+        reached: Whether there was an operation of that number.
+        answer: The answer to the act; None if the host died of it, or it is no request.
+    """
 
     def __init__(self, lab: Lab, how: How, number: int, *, activities: bool) -> None:
+        self.job_id = ""
         self.made: list[str] = []
+        self.done: list[str] = []
         self.reached = False
+        self.answer: requests.Response | None = None
         self._lab, self._how, self._number = lab, how, number
         self._activities = activities
         self._lock = threading.Lock()
@@ -84,10 +107,12 @@ class Cut:
         ours = thread.name.startswith("activity") == self._activities
         if thread is threading.main_thread() or not (self._dead or (self._on and ours)):
             return call(*arguments, **named)
-        lost = self._before(f"table: {name}", StoreUnavailable("cut off"))
+        operation = f"table: {name}"
+        lost = self._before(operation, StoreUnavailable("cut off"))
         result = call(*arguments, **named)
         if name == "query":
             result = iter(list(result))
+        self.done.append(operation)
         if lost:
             raise lost
         return result
@@ -98,8 +123,10 @@ class Cut:
         """A request to the task hub."""
         if not (self._dead or (self._on and not self._activities)):
             return await call(*arguments, **named)
-        lost = self._before(f"hub: {name}", aiohttp.ClientConnectionError("cut off"))
+        operation = f"hub: {name}"
+        lost = self._before(operation, aiohttp.ClientConnectionError("cut off"))
         result = await call(*arguments, **named)
+        self.done.append(operation)
         if lost:
             raise lost
         return result
@@ -121,16 +148,39 @@ class Cut:
         return failure
 
 
+def _all(_cut: Cut) -> bool:
+    return True
+
+
+def claimed(cut: Cut) -> bool:
+    """The rounds in which the run was begun: its claim is the first transaction."""
+    return "table: commit" in cut.done
+
+
+def unclaimed(cut: Cut) -> bool:
+    """The rounds in which the run was not begun."""
+    return not claimed(cut)
+
+
 def cuts(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, least: int, *, activities: bool = False
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    how: How,
+    prepare: Callable[[Lab], Act],
+    *,
+    least: int,
+    only: Callable[[Cut], bool] = _all,
+    activities: bool = False,
 ) -> Iterator[Cut]:
-    """A round for each operation.
+    """A round for each operation, after it was cut off and a host that died was started again.
 
     Args:
         lab: Where to cut.
         monkeypatch: With what.
         how: What becomes of the operation.
+        prepare: Brings about what comes before the act, in each round anew.
         least: How many operations there are at the least; fewer mean that the test looks past them.
+        only: Which rounds are wanted; there must be one at the least.
         activities: Whether those of the activities of `JobMonitoring` are meant, or all others.
     """
     now: list[Cut] = []
@@ -138,13 +188,21 @@ def cuts(
         monkeypatch.setattr(Table, name, _through_table(now, name, getattr(Table, name)))
     for name in HUB:
         monkeypatch.setattr(CLIENT, name, _through_hub(now, name, getattr(CLIENT, name)))
+    wanted = 0
     for number in range(_LIMIT):
         cut = Cut(lab, how, number, activities=activities)
         now[:] = [cut]
-        yield cut
+        act = prepare(lab)
+        cut.job_id = act.job_id
+        with cut, suppress(requests.ConnectionError):
+            cut.answer = act.do()
         log.info("%s", cut)
+        if only(cut):
+            wanted += 1
+            yield cut
         if not cut.reached:
             assert len(cut.made) >= least, cut
+            assert wanted, f"none of {number + 1} rounds is wanted: {cut}"
             return
     raise AssertionError(f"more than {_LIMIT} operations: {cut.made}")
 
@@ -163,10 +221,3 @@ def _through_hub(
         return await now[0].hub(name, call, *arguments, **named)
 
     return request
-
-
-def asked(call: Callable[..., requests.Response], *request: Any) -> requests.Response | None:
-    """The answer to a request, or None if the host died of it."""
-    with suppress(requests.ConnectionError):
-        return call(*request)
-    return None

@@ -1,11 +1,11 @@
 """The app cut off at each operation of each of its functions, and brought out of its time.
 
-Every test asks the same afterwards, of what a caller was promised and of what a caller tries
-again: one final row with the right state (I2), one `ended` line for each run that ended (I3), one
-right entry in the list, none among the live ones, the instance ended (I1), the job left alone (I5).
+The tests ask two things afterwards. `is_watched`: a live monitor is where it should be.
+`ended_well`: one final row with the right state (I2), one `ended` line for each run that ended
+(I3), one right entry in the list, none among the live ones, the instance ended (I1), the job left
+alone (I5).
 """
 
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,13 +13,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+import requests
 
 from devhost.engine import Point
 from domain.monitors.monitor import MonitorRow, State
 from tests.api import Body, new_job_id
 from tests.changes import restart
 from tests.virtual.conftest import Lab
-from tests.virtual.cuts import CLIENT, HUB, How, asked, cuts
+from tests.virtual.cuts import CLIENT, HUB, Act, Cut, How, claimed, cuts, unclaimed
 
 # The SDK warns of every event that comes while nothing awaits it, as hints may.
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
@@ -29,10 +30,14 @@ DONE: Body = {"status": "completed"}
 HOUR = 3_600
 
 
-@pytest.fixture(autouse=True)
-def own_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table without the monitors of other tests, which the watchdog would look after as well."""
-    monkeypatch.setattr("adapters.monitor_table.TABLE", f"Monitors{uuid.uuid4().hex}")
+cut_in_any_way = pytest.mark.parametrize(
+    "how",
+    [
+        How.KILLED,
+        pytest.param(How.REFUSED, marks=pytest.mark.long),
+        pytest.param(How.UNANSWERED, marks=pytest.mark.long),
+    ],
+)
 
 
 def entries(lab: Lab, partition: str, monitor_id: str) -> list[str]:
@@ -80,6 +85,16 @@ def watched(lab: Lab, job_id: str, **settings: Any) -> str:
     return str(started["id"])
 
 
+def start(lab: Lab, job_id: str) -> requests.Response:
+    """Ask for a watch over a job that runs, whatever comes of it."""
+    return lab.api.post({"jobId": job_id, "pollIntervalSeconds": HOUR})
+
+
+def told(cut: Cut) -> int | None:
+    """The status of the answer; None if the host died before it."""
+    return cut.answer.status_code if cut.answer is not None else None
+
+
 def finish(lab: Lab, job_id: str) -> None:
     """Let the job end, and have it looked at."""
     lab.source.behave(job_id, DONE)
@@ -87,59 +102,120 @@ def finish(lab: Lab, job_id: str) -> None:
     lab.host.run_until(lab.ended(job_id), minutes=1)
 
 
-@pytest.mark.parametrize("how", How)
-@pytest.mark.parametrize("again", [True, False], ids=["asked again", "left alone"])
-def test_a_start_that_is_cut_off_anywhere(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
-) -> None:
-    """I1, I2: asking again is all it takes; what was claimed is watched even without."""
-    for cut in cuts(lab, monkeypatch, how, 6):
-        job_id = new_job_id()
-        lab.source.behave(job_id, RUNNING)
-        start = {"jobId": job_id, "pollIntervalSeconds": HOUR}
-        with cut:
-            answer = asked(lab.api.post, start)
-        promised = answer is not None and answer.status_code == 202
-        assert promised or cut.reached
-        if again:
-            assert lab.api.post(start).status_code in (200, 202), cut
-        lab.host.advance(minutes=11)
-        if again or promised or lab.table.get(f"demo.{job_id}"):
-            is_watched(lab, job_id)
-            finish(lab, job_id)
-            ended_well(lab, job_id)
-        else:
-            assert not entries(lab, "~live", f"demo.{job_id}"), cut
+def a_start(lab: Lab) -> Act:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    return Act(job_id, lambda: start(lab, job_id))
 
 
-@pytest.mark.parametrize("how", How)
-def test_a_start_that_has_the_job_started_and_is_cut_off_anywhere(
+@cut_in_any_way
+def test_a_start_that_is_cut_off_anywhere_is_made_good_by_another(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
-    """I1, I2: an answer after the job was started holds its id; what was claimed is watched."""
-    for cut in cuts(lab, monkeypatch, how, 7):
-        job_id = new_job_id()
-        lab.source.behave(job_id, RUNNING)
-        lab.source.behave("submit", {"id": job_id})
-        before = len(lab.source.requests)
-        with cut:
-            start = {"job": {"a": 1}, "pollIntervalSeconds": HOUR}
-            answer = asked(lab.api.post, start)
-        submitted = len(lab.source.requests) > before
-        assert submitted is (cut.made != ["table: ping"])
-        if answer is not None and submitted:
-            body = answer.json()
-            assert answer.status_code in (202, 503)
-            assert job_id in (body.get("jobId"), body.get("monitor", {}).get("jobId"))
+    """I1, I2."""
+    for cut in cuts(lab, monkeypatch, how, a_start, least=6):
+        assert start(lab, cut.job_id).status_code in (200, 202), cut
         lab.host.advance(minutes=11)
-        claimed = lab.table.get(f"demo.{job_id}") is not None
-        assert claimed or cut.reached
-        if submitted and not claimed:  # nobody was promised a watch; by its id it can be had
-            assert lab.api.post({"jobId": job_id}).status_code == 202
-        if submitted:
-            is_watched(lab, job_id)
-            finish(lab, job_id)
-            ended_well(lab, job_id)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id)
+
+
+@cut_in_any_way
+def test_a_start_that_is_cut_off_after_its_claim_is_watched(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2: the watchdog completes the start, though nobody asks again."""
+    for cut in cuts(lab, monkeypatch, how, a_start, least=6, only=claimed):
+        lab.host.advance(minutes=11)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id)
+
+
+@cut_in_any_way
+def test_a_start_that_is_cut_off_before_its_claim_promises_and_leaves_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2."""
+    for cut in cuts(lab, monkeypatch, how, a_start, least=6, only=unclaimed):
+        assert told(cut) in (None, 503)
+        lab.host.advance(minutes=11)
+        assert lab.table.get(f"demo.{cut.job_id}") is None
+        assert not entries(lab, "~live", f"demo.{cut.job_id}"), cut
+
+
+def a_start_with_a_job(lab: Lab) -> Act:
+    """A start that has the source start the job."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.source.behave("submit", {"id": job_id})
+    lab.source.requests.clear()
+    body = {"job": {"a": 1}, "pollIntervalSeconds": HOUR}
+    return Act(job_id, lambda: lab.api.post(body))
+
+
+def submitted(cut: Cut) -> bool:
+    """The rounds in which the job was started, after the store had answered."""
+    return cut.made != ["table: ping"]
+
+
+@cut_in_any_way
+def test_without_an_answer_of_the_store_no_job_is_started(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I5."""
+    rounds = cuts(
+        lab, monkeypatch, how, a_start_with_a_job, least=7, only=lambda cut: not submitted(cut)
+    )
+    for cut in rounds:
+        assert told(cut) in (None, 503)
+        assert lab.source.requests == []
+
+
+@pytest.mark.parametrize("how", [How.REFUSED, How.UNANSWERED])
+def test_the_answer_to_a_start_that_started_a_job_holds_its_id(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2: whatever fails afterwards."""
+    for cut in cuts(lab, monkeypatch, how, a_start_with_a_job, least=7, only=submitted):
+        assert told(cut) in (202, 503)
+        assert cut.answer is not None
+        assert cut.job_id in cut.answer.text
+
+
+@cut_in_any_way
+def test_a_job_that_was_started_and_claimed_is_watched(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2."""
+    for cut in cuts(lab, monkeypatch, how, a_start_with_a_job, least=7, only=claimed):
+        lab.host.advance(minutes=11)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id)
+
+
+@cut_in_any_way
+def test_a_job_that_was_started_but_not_claimed_can_be_watched_by_its_id(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2: nobody was promised a watch."""
+    rounds = cuts(
+        lab,
+        monkeypatch,
+        how,
+        a_start_with_a_job,
+        least=7,
+        only=lambda cut: submitted(cut) and unclaimed(cut),
+    )
+    for cut in rounds:
+        assert told(cut) in (None, 503)
+        lab.host.advance(minutes=11)
+        assert start(lab, cut.job_id).status_code == 202
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id)
 
 
 def test_whatever_fails_after_the_job_was_started_the_answer_holds_its_id(
@@ -161,52 +237,82 @@ def test_whatever_fails_after_the_job_was_started_the_answer_holds_its_id(
     is_watched(lab, job_id)
 
 
-@pytest.mark.parametrize("how", How)
-@pytest.mark.parametrize("again", [True, False], ids=["asked again", "left alone"])
-def test_a_next_run_that_is_cut_off_anywhere(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, again: bool
+def a_next_run(lab: Lab) -> Act:
+    """A start after a watch that expired."""
+    job_id = new_job_id()
+    watched(lab, job_id, timeoutSeconds=60)
+    lab.host.run_until(lab.ended(job_id), minutes=2)
+    lab.host.advance(seconds=1)
+    return Act(job_id, lambda: start(lab, job_id))
+
+
+def first_run_is_in_the_log(lab: Lab, job_id: str) -> None:
+    """I3: the earlier outcome stays, and the earlier run leaves nothing else."""
+    stored = lab.table.read(f"demo.{job_id}")
+    assert stored is not None
+    first = [line for line in stored.log if line.run == 1]
+    assert [line.event for line in first] == ["started", "status", "ended"]
+
+
+@cut_in_any_way
+def test_a_next_run_that_is_cut_off_anywhere_is_made_good_by_another_start(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
-    """I2, I3: the earlier outcome stays in the log, and the earlier run leaves nothing else."""
-    for cut in cuts(lab, monkeypatch, how, 8):
-        job_id = new_job_id()
-        watched(lab, job_id, timeoutSeconds=60)
-        lab.host.run_until(lab.ended(job_id), minutes=2)
-        ended_well(lab, job_id, "Expired")
-        lab.host.advance(seconds=1)
-        start = {"jobId": job_id, "pollIntervalSeconds": HOUR}
-        with cut:
-            asked(lab.api.post, start)
-        if again:
-            assert lab.api.post(start).status_code in (200, 202)
+    """I2, I3."""
+    for cut in cuts(lab, monkeypatch, how, a_next_run, least=8):
+        assert start(lab, cut.job_id).status_code in (200, 202)
         lab.host.advance(minutes=11)
-        row = lab.table.get(f"demo.{job_id}")
-        assert row is not None
-        if again or row.run == 2:
-            is_watched(lab, job_id)
-            finish(lab, job_id)
-            ended_well(lab, job_id, run=2)
-        else:
-            ended_well(lab, job_id, "Expired")
-        stored = lab.table.read(row.id)
-        assert stored is not None
-        first = [line for line in stored.log if line.run == 1]
-        assert [line.event for line in first] == ["started", "status", "ended"]
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id, run=2)
+        first_run_is_in_the_log(lab, cut.job_id)
 
 
-@pytest.mark.parametrize("how", How)
+@cut_in_any_way
+def test_a_next_run_that_is_cut_off_after_its_claim_is_watched(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2, I3."""
+    for cut in cuts(lab, monkeypatch, how, a_next_run, least=8, only=claimed):
+        lab.host.advance(minutes=11)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id, run=2)
+        first_run_is_in_the_log(lab, cut.job_id)
+
+
+@cut_in_any_way
+def test_a_next_run_that_is_cut_off_before_its_claim_leaves_the_first_as_it_ended(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2, I3."""
+    for cut in cuts(lab, monkeypatch, how, a_next_run, least=8, only=unclaimed):
+        lab.host.advance(minutes=11)
+        ended_well(lab, cut.job_id, "Expired")
+        first_run_is_in_the_log(lab, cut.job_id)
+
+
+def polls_and_an_end(lab: Lab) -> Act:
+    """A whole watch, of two or three polls."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING, {"status": "queued"}, DONE)
+
+    def watch() -> None:
+        lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+        lab.host.advance(minutes=3)
+
+    return Act(job_id, watch)
+
+
+@cut_in_any_way
 def test_a_poll_and_an_end_that_are_cut_off_anywhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I2, I3: the activities run again, and what they did before counts once."""
-    for cut in cuts(lab, monkeypatch, how, 10, activities=True):
-        job_id = new_job_id()
-        lab.source.behave(job_id, RUNNING, {"status": "queued"}, DONE)
-        with cut:
-            lab.api.start(jobId=job_id, pollIntervalSeconds=60)
-            lab.host.advance(minutes=3)
-        lab.host.run_until(lab.ended(job_id), minutes=30)
-        ended_well(lab, job_id)
-        stored = lab.table.read(f"demo.{job_id}")
+    for cut in cuts(lab, monkeypatch, how, polls_and_an_end, least=10, activities=True):
+        lab.host.run_until(lab.ended(cut.job_id), minutes=30)
+        ended_well(lab, cut.job_id)
+        stored = lab.table.read(f"demo.{cut.job_id}")
         assert stored is not None
         assert stored.row.polls in (2, 3)  # the job moves on when a poll is made twice
         changes = [line.to for line in stored.log if line.event == "status"]
@@ -246,61 +352,89 @@ def _half_ended(lab: Lab, job_id: str) -> None:
     lab.table.sync_indexes(row.model_copy(update={"ended_at": None, "state": State.MONITORING}))
 
 
-TROUBLE: dict[Callable[[Lab, str], None], tuple[str, int]] = {
-    _nothing: ("Succeeded", 1),
-    _terminated: ("Terminated", 1),
-    _never_started: ("Succeeded", 1),
-    _stuck_after_a_restart: ("Succeeded", 2),
-    _half_ended: ("Succeeded", 1),
-}
-"""What the watchdog finds, with the state and the run in which the monitor ends."""
+def a_watchdog_after(trouble: Callable[[Lab, str], None]) -> Callable[[Lab], Act]:
+    """The watchdog's next run, which finds a monitor in this trouble."""
 
-
-@pytest.mark.parametrize("how", How)
-@pytest.mark.parametrize("trouble", TROUBLE)
-def test_a_watchdog_that_is_cut_off_anywhere(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How, trouble: Callable[[Lab, str], None]
-) -> None:
-    """I1, I2, I3: its next run completes what this one began."""
-    for cut in cuts(lab, monkeypatch, how, 4):
+    def prepare(lab: Lab) -> Act:
         job_id = new_job_id()
         watched(lab, job_id)
         lab.host.advance(minutes=1)
         trouble(lab, job_id)
-        with cut:
-            lab.host.advance(minutes=5)
+        return Act(job_id, lambda: lab.host.advance(minutes=5))
+
+    return prepare
+
+
+@cut_in_any_way
+@pytest.mark.parametrize(
+    ("trouble", "run"), [(_nothing, 1), (_never_started, 1), (_stuck_after_a_restart, 2)]
+)
+def test_a_watchdog_that_is_cut_off_anywhere_keeps_a_watch_going(
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    how: How,
+    trouble: Callable[[Lab, str], None],
+    run: int,
+) -> None:
+    """I1, I2, I3: its next run completes what this one began."""
+    for cut in cuts(lab, monkeypatch, how, a_watchdog_after(trouble), least=4):
         lab.host.advance(minutes=11)
-        row = lab.table.get(f"demo.{job_id}")
-        assert row is not None
-        if not row.state.final:
-            is_watched(lab, job_id)
-            finish(lab, job_id)
-        ended_well(lab, job_id, *TROUBLE[trouble])
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id, run=run)
 
 
-@pytest.mark.parametrize("how", How)
-def test_a_restart_that_is_cut_off_anywhere(
+@cut_in_any_way
+@pytest.mark.parametrize(
+    ("trouble", "state"), [(_terminated, "Terminated"), (_half_ended, "Succeeded")]
+)
+def test_a_watchdog_that_is_cut_off_anywhere_completes_an_end(
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    how: How,
+    trouble: Callable[[Lab, str], None],
+    state: str,
+) -> None:
+    """I2, I3."""
+    for cut in cuts(lab, monkeypatch, how, a_watchdog_after(trouble), least=4):
+        lab.host.advance(minutes=11)
+        ended_well(lab, cut.job_id, state)
+
+
+def a_restart(lab: Lab) -> Act:
+    """A restart of a monitor that is stuck."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id)
+    lab.host.advance(minutes=2)
+    lab.host.suspend(monitor_id)
+    lab.host.wait_for(monitor_id, "Suspended", minutes=1)
+    return Act(job_id, lambda: lab.api.call("POST", f"/api/monitors/{monitor_id}/restart"))
+
+
+@cut_in_any_way
+def test_a_restart_that_is_cut_off_after_its_claim_is_completed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
-    """I1, I2: the watchdog frees the stuck monitor, if the row went on as the next run."""
-    for cut in cuts(lab, monkeypatch, how, 11):
-        job_id = new_job_id()
-        monitor_id = watched(lab, job_id)
-        lab.host.advance(minutes=2)
-        lab.host.suspend(monitor_id)
-        lab.host.wait_for(monitor_id, "Suspended", minutes=1)
-        with cut:
-            asked(lab.api.call, "POST", f"/api/monitors/{monitor_id}/restart")
+    """I1, I2: the watchdog frees the stuck monitor."""
+    for cut in cuts(lab, monkeypatch, how, a_restart, least=11, only=claimed):
         lab.host.advance(minutes=11)
-        row = lab.table.get(monitor_id)
-        assert row is not None
-        if row.run == 1:
-            assert cut.reached
-            lab.host.resume(monitor_id)
-            lab.host.wait_for(monitor_id, "Running", minutes=1)
-        is_watched(lab, job_id)
-        finish(lab, job_id)
-        ended_well(lab, job_id, run=row.run)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id, run=2)
+
+
+@cut_in_any_way
+def test_a_restart_that_is_cut_off_before_its_claim_changes_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I1, I2: the monitor is as stuck as before, until it is freed."""
+    for cut in cuts(lab, monkeypatch, how, a_restart, least=11, only=unclaimed):
+        lab.host.advance(minutes=11)
+        lab.host.resume(f"demo.{cut.job_id}")
+        lab.host.wait_for(f"demo.{cut.job_id}", "Running", minutes=1)
+        is_watched(lab, cut.job_id)
+        finish(lab, cut.job_id)
+        ended_well(lab, cut.job_id, run=1)
 
 
 @pytest.fixture
@@ -309,29 +443,36 @@ def a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_DAYS", "1")
 
 
-@pytest.mark.parametrize("how", How)
+def a_cleanup(lab: Lab) -> Act:
+    """A cleanup that finds a monitor past its retention."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, DONE)
+    lab.api.start(jobId=job_id)
+    lab.host.run_until(lab.ended(job_id), minutes=1)
+    ended_well(lab, job_id)
+    lab.host.suspend("periodic-cleanup")
+    lab.host.wait_for("periodic-cleanup", "Suspended", minutes=1)
+    lab.host.set_clock(hours=25)
+    lab.host.advance(minutes=1)  # the watchdog, which is late as well, does its work
+
+    def clean() -> None:
+        lab.host.resume("periodic-cleanup")
+        lab.host.advance(seconds=1)
+
+    return Act(job_id, clean)
+
+
+@cut_in_any_way
 def test_a_cleanup_that_is_cut_off_anywhere(
     a_day: None, lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     """I8: what lives stays; what is past its retention is gone with all that led to it."""
     living = new_job_id()
     watched(lab, living, timeoutSeconds=366 * 86_400, pollIntervalSeconds=86_400)
-    for cut in cuts(lab, monkeypatch, how, 6):
-        job_id = new_job_id()
-        lab.source.behave(job_id, DONE)
-        lab.api.start(jobId=job_id)
-        lab.host.run_until(lab.ended(job_id), minutes=1)
-        ended_well(lab, job_id)
-        lab.host.suspend("periodic-cleanup")
-        lab.host.wait_for("periodic-cleanup", "Suspended", minutes=1)
-        lab.host.set_clock(hours=25)
-        lab.host.advance(minutes=1)  # the watchdog, which is late as well, does its work
-        with cut:
-            lab.host.resume("periodic-cleanup")
-            lab.host.advance(seconds=1)
+    for cut in cuts(lab, monkeypatch, how, a_cleanup, least=6):
         lab.host.advance(minutes=130)
         is_watched(lab, living)
-        monitor_id = f"demo.{job_id}"
+        monitor_id = f"demo.{cut.job_id}"
         assert not list(lab.table._table.query("PartitionKey eq @id", {"id": monitor_id}))
         assert not [p for p in ("~live", "~list") if entries(lab, p, monitor_id)]
         with pytest.raises(KeyError):
@@ -359,17 +500,17 @@ def test_activities_that_all_run_twice(lab: Lab, monkeypatch: pytest.MonkeyPatch
     assert (row.state, row.cancel_result) == (State.EXPIRED, "accepted")
 
 
-@pytest.mark.parametrize("ended", [True, False])
-def test_activities_of_an_earlier_run_that_come_late_change_nothing(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, ended: bool
-) -> None:
-    """I3: neither while the next run is live, nor when it ended."""
+Call = Callable[[], str]
+
+
+def a_later_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[Call]]:
+    """A job whose second run is live, and the calls of activities that its first run made."""
     activities: Any = lab.host._app.activities
-    calls: list[tuple[Callable[[str], str], str]] = []
+    calls: list[Call] = []
 
     def recorded(run: Callable[[str], str]) -> Callable[[str], str]:
         def record(text: str) -> str:
-            calls.append((run, text))
+            calls.append(lambda: run(text))
             return run(text)
 
         return record
@@ -377,23 +518,40 @@ def test_activities_of_an_earlier_run_that_come_late_change_nothing(
     for name in ("getjobstatus", "recordfinalstatus"):
         monkeypatch.setitem(activities, name, recorded(activities[name]))
     job_id = new_job_id()
-    monitor_id = watched(lab, job_id, timeoutSeconds=90, pollIntervalSeconds=60)
+    watched(lab, job_id, timeoutSeconds=90, pollIntervalSeconds=60)
     lab.host.run_until(lab.ended(job_id), minutes=2)
     earlier = list(calls)
     assert len(earlier) == 4
     lab.host.advance(seconds=1)
     watched(lab, job_id)
-    if ended:
-        finish(lab, job_id)
-        ended_well(lab, job_id, run=2)
-    before = lab.table.read(monitor_id)
-    for run, text in earlier:
-        run(text)
-    assert lab.table.read(monitor_id) == before
-    if ended:
-        ended_well(lab, job_id, run=2)
-    else:
-        is_watched(lab, job_id)
+    return job_id, earlier
+
+
+def changes_nothing(lab: Lab, job_id: str, calls: list[Call]) -> None:
+    before = lab.table.read(f"demo.{job_id}")
+    for call in calls:
+        call()
+    assert lab.table.read(f"demo.{job_id}") == before
+
+
+def test_late_activities_of_an_earlier_run_do_not_touch_a_live_one(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I3."""
+    job_id, earlier = a_later_run(lab, monkeypatch)
+    changes_nothing(lab, job_id, earlier)
+    is_watched(lab, job_id)
+
+
+def test_late_activities_of_an_earlier_run_do_not_touch_the_end_of_the_next(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I3."""
+    job_id, earlier = a_later_run(lab, monkeypatch)
+    finish(lab, job_id)
+    ended_well(lab, job_id, run=2)
+    changes_nothing(lab, job_id, earlier)
+    ended_well(lab, job_id, run=2)
 
 
 def test_the_clock_set_back_an_hour(lab: Lab) -> None:

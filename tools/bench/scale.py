@@ -101,19 +101,20 @@ def _page(api: Api, **query: str) -> tuple[int, str]:
 
 
 def _watchdog(stack: Stack) -> list[Figure]:
-    services = make_services(stack)
-    _, took = _timed(lambda: with_client(stack, lambda client: watch_over_all(client, services)))
+    services = make_services(stack.azurite.connection_string)
+    origin = stack.host.url
+    _, took = _timed(lambda: with_client(origin, lambda client: watch_over_all(client, services)))
     return [Figure(f"the watchdog's pass, {_LIVE:,} of them live", took, "s")]
 
 
 def _cleanup(stack: Stack) -> list[Figure]:
     """All that has ended goes, in runs of the usual length; the clock is 30 days ahead."""
-
-    services = make_services(stack, lambda: datetime.now(UTC) + timedelta(days=30))
+    connection = stack.azurite.connection_string
+    services = make_services(connection, lambda: datetime.now(UTC) + timedelta(days=30))
     progress, took, instances, monitors = CleanupProgress(more=True), 0.0, 0, 0
     while progress.more and progress.runs < _RUNS:
         use = partial(_clean, progress, services)
-        progress, seconds = _timed(partial(with_client, stack, use))
+        progress, seconds = _timed(partial(with_client, stack.host.url, use))
         took, instances = took + seconds, instances + progress.instances
         monitors += progress.monitors
     live = sum(1 for _ in services.monitors.live())
