@@ -1,5 +1,7 @@
 """The faults of configuration files, each at its place."""
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
 from domain.errors import Fault
@@ -32,6 +34,11 @@ class FaultList:
         key += "".join(f"[{number}]" for number in path[last + 1 :])
         place = f"{file} [{table}] {key}" if table else f"{file} {key}"
         self._by_place.setdefault(place.strip(), what)
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note faults whose places are told already."""
+        for fault in faults:
+            self._by_place.setdefault(*fault)
 
     def all(self) -> list[Fault]:
         """The faults in the order in which they were found."""
