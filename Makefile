@@ -14,7 +14,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: help demo run test test-all lint e2e systems fuzz check chaos bench package replay lock clean
+.PHONY: help demo run test test-all lint e2e systems fuzz check sources chaos bench package replay lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -50,6 +50,9 @@ fuzz: $(PACKAGES) ## Compare thousands of random orchestrations with the SDK: ma
 
 check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=demo JOB=job-1
 	@$(BIN)/python -m adapters.dry_run "$(SOURCE)" "$(JOB)"
+
+sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [FILE=job_sources.toml]
+	@$(BIN)/python -m adapters.check_sources $(if $(FILE),"$(FILE)")
 
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tools.chaos
