@@ -55,7 +55,7 @@ def cancel_for(watch: Watch) -> CancelResult:
 
 def ask_source(services: Services, row: MonitorRow) -> CancelResult:
     """Send the source's cancel request for the job of a row."""
-    source = services.sources.get(row.source)
+    source = services.sources.of_watch(row.source)
     if source.cancel is None:
         return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
     result = services.jobs.cancel(source, row.job_id)

@@ -62,7 +62,7 @@ def poll_job(watch: Watch) -> Poll:
 
 def _look(services: Services, about: Watch | MonitorRow, now: datetime) -> Poll:
     """Ask the source about a job, unless the polls of the watch or of the source are held."""
-    source = services.sources.get(about.source)
+    source = services.sources.of_watch(about.source)
     paused = isinstance(about, MonitorRow) and (
         about.paused or about.source in services.app_state.paused_sources(now)
     )

@@ -93,6 +93,6 @@ def _is_live(services: Services, watch: Watch) -> bool:
 def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
     """The rules of a watch's source; the defaults if the source is no longer configured."""
     try:
-        return services.sources.get(about.source).rules(about.raw_status)
+        return services.sources.of_watch(about.source).rules(about.raw_status)
     except InvalidInput:
         return Rules()

@@ -3,7 +3,8 @@
 1. One deadline covers an exchange: request, redirects, headers and body, however slowly they drip.
    Only the look-up of the host's name is left to the system's own limits.
 2. The body is read as a stream up to the source's limit, counted after decompression.
-3. A redirect is followed only for GET, within the origin (scheme, host, port), three times.
+3. A redirect is followed only for GET, within the origin (scheme, host, port), three times, and
+   only with a status that the source follows.
 
 Every exchange has a session of its own: threads share nothing, and no cookie outlives it.
 """
@@ -11,8 +12,6 @@ Every exchange has a session of its own: threads share nothing, and no cookie ou
 import http.client
 import io
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from socket import socket
 from typing import Any
@@ -23,7 +22,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from domain.sources.answer import clean
+from adapters.settings import APP_FOLDER
+from domain.sources.answer import Answer, clean
 from domain.sources.request import Request
 from domain.sources.source import Source
 from domain.sources.url import is_loopback, url_faults
@@ -31,15 +31,6 @@ from domain.sources.url import is_loopback, url_faults
 _MAX_REDIRECTS = 3
 _CHUNK = 65_536
 _REASON_SHOWN = 100
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a source sent; the body is decompressed, and None if it is over the limit."""
-
-    http_status: int
-    headers: Mapping[str, str]
-    body: bytes | None
 
 
 class NoAnswer(Exception):
@@ -62,6 +53,11 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
         {"Accept": "application/json", "User-Agent": "job-monitor"}
     )
     headers.update(asked.headers)
+    content, kind = asked.content()
+    if content is not None:
+        headers.setdefault("Content-Type", kind)
+    http = source.http
+    certificate, key = _file(http.client_certificate), _file(http.client_key)
     try:
         with _Session() as session:
             session.mount("http://", _DeadlineAdapter(deadline))
@@ -75,15 +71,17 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
                 with session.request(
                     asked.method,
                     url,
-                    json=asked.body,
+                    data=content,
                     auth=_Credentials(source),
                     headers=headers,
                     timeout=max(deadline - time.monotonic(), 0.001),
                     proxies=direct,
+                    verify=_file(http.ca_file),
+                    cert=(certificate, key) if certificate and key else certificate,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    target = _redirect(asked.method, url, response)
+                    target = _redirect(source, asked.method, url, response)
                     if target is None:
                         body = _body(response, source.http.max_answer_bytes)
                         return Answer(response.status_code, response.headers, body)
@@ -99,6 +97,11 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
         raise NoAnswer(limit if late else _reason(source, error)) from None
 
 
+def _file(name: str | None) -> str | None:
+    """A file that a source names, from the app's folder."""
+    return str(APP_FOLDER / name) if name else None
+
+
 def _body(response: requests.Response, limit: int) -> bytes | None:
     body = bytearray()
     for chunk in response.iter_content(min(limit + 1, _CHUNK)):
@@ -108,9 +111,10 @@ def _body(response: requests.Response, limit: int) -> bytes | None:
     return bytes(body)
 
 
-def _redirect(method: str, url: str, response: requests.Response) -> str | None:
+def _redirect(source: Source, method: str, url: str, response: requests.Response) -> str | None:
     """Where a redirect leads, if it may be followed."""
-    if method != "GET" or not response.is_redirect:
+    follows = response.status_code in source.http.follow_redirects
+    if method != "GET" or not follows or not response.is_redirect:
         return None
     try:
         target = urljoin(url, response.headers["Location"]).partition("#")[0]

@@ -14,12 +14,26 @@ from typing import Any
 from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
+from domain.outcome import Outcome
+
 # By default, a request for a token waits for five minutes and is repeated. A poll must not wait so
 # long, and the next poll asks again anyway.
 PATIENCE: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 5, "retry_total": 0}
 
 Identity = Callable[[str | None], TokenCredential]
 """Makes a credential for a client id; for None, one for the app's own identity."""
+
+
+class NoToken(Exception):
+    """No token could be had; the text is safe to show.
+
+    Attributes:
+        outcome: The outcome of a poll that lacks it.
+    """
+
+    def __init__(self, text: str, outcome: Outcome) -> None:
+        super().__init__(text)
+        self.outcome = outcome
 
 
 def app_identity(settings: Mapping[str, str]) -> Identity:

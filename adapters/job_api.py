@@ -1,35 +1,41 @@
-"""Asks the job systems over HTTP; what they answer, `domain.sources.answer` reads.
+"""Asks the job systems over HTTP. `domain.sources` says how to ask, and what an answer means.
 
 1. A request is made from the source's configuration, the job id or the job.
-2. It gets the source's credentials. If a source refuses a token of the app's identity, it is asked
-   once more with a new one, within the same deadline.
-3. `adapters.exchange` sends it and reads the answer.
+2. It gets the source's credentials. If a source refuses a token that was fetched for it, it is
+   asked once more with a new one, within the same deadline.
+3. `adapters.exchange` sends it and gets the answer.
+4. `domain.sources.poll` and `domain.sources.submitted` read it.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from adapters.exchange import Answer, NoAnswer, exchange
-from adapters.tokens import NoToken, Tokens
+from adapters.event_log import log_event
+from adapters.exchange import NoAnswer, exchange
+from adapters.identity import NoToken
+from adapters.tokens import Tokens
 from domain.errors import Fault, InvalidInput, SourceRefused
 from domain.monitors.start import job_id_fault
 from domain.outcome import CancelResult, Outcome, Poll
-from domain.sources.answer import SUCCESS, clean, read_answer, read_json
-from domain.sources.expression import Expression
+from domain.sources.answer import Answer
+from domain.sources.poll import Reading, read_poll
 from domain.sources.request import Request
 from domain.sources.source import Source
+from domain.sources.submitted import no_id, read_cancelled, read_submitted
 
-_ANSWER_SHOWN = 500  # characters of a refusal
+_FORBIDDEN_AGAIN = 600.0  # seconds between new tokens on account of a 403
 
 
 class Look(NamedTuple):
-    """A poll; the answer that it was read from, None if there was none; the source as asked."""
+    """A poll; the answer and its reading, None if no answer came; the source as asked."""
 
     poll: Poll
     answer: Answer | None
+    reading: Reading | None
     asked: Source
 
 
@@ -38,31 +44,33 @@ class JobApi:
 
     def __init__(self, tokens: Tokens | None = None) -> None:
         self._tokens = tokens or Tokens()
+        self._flaws_told: set[tuple[str, str]] = set()
+        self._forbidden_at: dict[str, float] = {}
 
     def poll(self, source: Source, job_id: str, now: datetime) -> Poll:
-        """One look at a job; HTTP trouble is an outcome. ValueError for an empty id, . or .. ."""
+        """One look at a job; HTTP trouble is an outcome. ValueError for an id that can't be one."""
         return self.look(source, job_id, now).poll
 
     def look(self, source: Source, job_id: str, now: datetime) -> Look:
-        """A poll, with what it was read from."""
+        """A poll, with the answer that it was read from."""
         try:
             answer, asked = self._ask(source, source.status_request(job_id))
         except NoAnswer as trouble:
-            return Look(Poll(outcome=Outcome.UNREACHABLE, detail=str(trouble)), None, source)
+            return Look(Poll(outcome=Outcome.UNREACHABLE, detail=str(trouble)), None, None, source)
         except NoToken as trouble:
-            return Look(Poll(outcome=trouble.outcome, detail=str(trouble)), None, source)
-        poll = read_answer(asked, answer.http_status, answer.headers, answer.body, now)
-        return Look(poll, answer, asked)
+            return Look(Poll(outcome=trouble.outcome, detail=str(trouble)), None, None, source)
+        reading = read_poll(asked, job_id, answer, now)
+        return Look(reading.poll, answer, reading, asked)
 
     def submit(self, source: Source, job: Mapping[str, object]) -> str:
         """Have the source start a job and return its id.
 
         Args:
             source: One with a submit table; ValueError if it has none.
-            job: What the caller wants started.
+            job: The job as the caller wants it started.
 
         Raises:
-            SourceRefused: The source did not start it.
+            SourceRefused: The source did not start it; the text quotes its answer.
             InvalidInput: The job lacks what the source's request needs; nothing was sent.
         """
         request, named = source.submit_request(job)
@@ -76,13 +84,11 @@ class JobApi:
             # The request may have arrived: who sends it again must know that.
             what = f"{source.name}: {trouble}; the job may have been started"
             raise SourceRefused(what, may_run=True) from None
-        if answer.http_status not in SUCCESS:
-            raise SourceRefused(f"{source.name}: {_refusal(asked, answer)}")
-        try:
-            return named or _job_id(_id_in(asked, answer))
-        except ValueError as error:
-            what = f"{source.name} took the job (HTTP {answer.http_status}) but {error}"
-            raise SourceRefused(what, may_run=True) from None
+        job_id = read_submitted(asked, answer, job)
+        if job_id_fault(job_id):
+            why = no_id(asked, answer, "the job id in its answer can't be used")
+            raise SourceRefused(why, may_run=True)
+        return job_id
 
     def cancel(self, source: Source, job_id: str) -> CancelResult:
         """Ask the source to cancel a job; ValueError if it has no cancel table or the id is bad."""
@@ -90,38 +96,37 @@ class JobApi:
             answer, asked = self._ask(source, source.cancel_request(job_id))
         except (NoAnswer, NoToken) as trouble:
             return CancelResult(accepted=False, detail=str(trouble))
-        if answer.http_status in SUCCESS:
-            return CancelResult(accepted=True)
-        return CancelResult(accepted=False, detail=_refusal(asked, answer))
+        return read_cancelled(asked, job_id, answer)
 
     def _ask(self, source: Source, request: Request) -> tuple[Answer, Source]:
         """The answer, and the source with the credentials that it was asked with."""
         deadline = time.monotonic() + source.http.timeout_seconds
         asked = self._tokens.with_credentials(source)
         answer = exchange(asked, request, deadline)
-        if answer.http_status == HTTPStatus.UNAUTHORIZED and asked is not source:
+        if asked is not source and self._refuses_token(source, answer):
             # Nothing was done yet, so that asking again is safe for a submit, too.
             asked = self._tokens.with_credentials(source, refused=asked)
             answer = exchange(asked, request, deadline)
+        self._tell_flaw(source, answer)
         return answer, asked
 
+    def _refuses_token(self, source: Source, answer: Answer) -> bool:
+        """Whether an answer says that the token is no good.
 
-def _refusal(source: Source, answer: Answer) -> str:
-    body = b"" if answer.body is None else answer.body
-    text = clean(source, body.decode("utf-8", "replace"), _ANSWER_SHOWN)
-    return f"HTTP {answer.http_status}" + (f": {text}" if text else "")
+        Some systems say that with 403, which as a rule means that rights are missing. A new token
+        does not help against that, so that a source gets one on a 403 now and then only.
+        """
+        if answer.http_status != HTTPStatus.FORBIDDEN:
+            return answer.http_status == HTTPStatus.UNAUTHORIZED
+        now = time.monotonic()
+        if now - self._forbidden_at.get(source.name, -_FORBIDDEN_AGAIN) < _FORBIDDEN_AGAIN:
+            return False
+        self._forbidden_at[source.name] = now
+        return True
 
-
-def _id_in(source: Source, answer: Answer) -> object:
-    if source.submit is None or not isinstance(source.submit.job_id, Expression):
-        return None
-    return source.submit.job_id.search(read_json(source, answer.body))
-
-
-def _job_id(value: object) -> str:
-    job_id = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(job_id, str):
-        raise ValueError("its answer holds no job id where the configuration looks for it")  # noqa: TRY004
-    if job_id_fault(job_id):
-        raise ValueError("the job id in its answer can't be used")
-    return job_id
+    def _tell_flaw(self, source: Source, answer: Answer) -> None:
+        """Log, once for each source, that its answers had to be repaired to be read."""
+        flaw = answer.content.flaw
+        if flaw and (source.name, flaw) not in self._flaws_told:
+            self._flaws_told.add((source.name, flaw))
+            log_event("repaired", None, level=logging.WARNING, source=source.name, detail=flaw)

@@ -9,16 +9,19 @@ from pathlib import Path
 
 from adapters import monitor_table
 from adapters.app_state import AppState
+from adapters.catalog import Catalog
 from adapters.clock import utc_now
 from adapters.identity import Identity, app_identity
 from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
 from adapters.settings import Settings, read_settings
+from adapters.source_blobs import BlobFiles
+from adapters.source_files import FileReader, LocalFiles
 from adapters.table import Table
 from adapters.tokens import Tokens
 from domain.errors import ConfigurationFault, Fault
-from domain.sources.file import Sources, load_sources
+from domain.sources.file import Sources
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -28,12 +31,17 @@ class Services:
     """The adapters, configured."""
 
     settings: Settings
-    sources: Sources
+    catalog: Catalog
     jobs: JobApi
     monitors: MonitorTable
     app_state: AppState
     intents: Intents
     now: Callable[[], datetime]
+
+    @property
+    def sources(self) -> Sources:
+        """The sources as they are now; ask once for all that belongs together."""
+        return self.catalog.current()
 
 
 @cache
@@ -41,27 +49,28 @@ def get_services() -> Services:
     """The services of this process.
 
     Raises:
-        ConfigurationFault: A setting or the sources' file is wrong. The next call reads both
-            again, so nothing runs half configured.
+        ConfigurationFault: A setting is wrong. The next call reads all again, so nothing runs half
+            configured. A faulty source is no such fault: the others run.
     """
     keep_secrets_out_of_logs()
     settings = read_settings()
     identity = app_identity(settings.values)
     table = _table(settings, identity)
-    try:
-        text = settings.sources_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fault = Fault(settings.sources_file.name, f"can't be read: {type(error).__name__}")
-        raise ConfigurationFault([fault]) from error
     return Services(
         settings=settings,
-        sources=load_sources(text, settings.values, settings.sources_file.name, read_presets()),
+        catalog=Catalog(_files(settings, identity), settings.values, read_presets()),
         jobs=JobApi(Tokens(identity)),
         monitors=MonitorTable(table),
         app_state=AppState(table),
         intents=Intents(table),
         now=utc_now,
     )
+
+
+def _files(settings: Settings, identity: Identity) -> FileReader:
+    if settings.sources_url:
+        return BlobFiles(settings.sources_url, identity(None))
+    return LocalFiles(settings.sources_file)
 
 
 def read_presets() -> dict[str, str]:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from domain.errors import ConfigurationFault, Fault
+from domain.sources.url import url_faults
 
-_APP_FOLDER = Path(__file__).parent.parent
+APP_FOLDER = Path(__file__).parent.parent
 _DAYS_LIMIT = 3_650
 
 # The account name and key of every Azurite and Storage Emulator: public, no secret.
@@ -25,7 +26,8 @@ class Settings:
 
     Attributes:
         values: All app settings, for `${NAME}` in the sources' file.
-        sources_file: The file of the sources.
+        sources_file: The file of the sources, or a folder of such files.
+        sources_url: A blob container of such files, which goes before.
         retention: How long results and finished instances are kept.
         table_connection: A connection string of Table storage; this or `table_service_uri`.
         table_service_uri: The Table endpoint, used with the app's identity.
@@ -34,6 +36,7 @@ class Settings:
 
     values: Mapping[str, str]
     sources_file: Path
+    sources_url: str | None
     retention: timedelta
     table_connection: str | None
     table_service_uri: str | None
@@ -56,11 +59,16 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     retention = values.get("RETENTION_DAYS", "30")
     if not retention.isdecimal() or not 1 <= int(retention) <= _DAYS_LIMIT:
         faults.append(Fault("RETENTION_DAYS", f"must be a whole number from 1 to {_DAYS_LIMIT}"))
+    sources = values.get("JOB_SOURCES_FILE", "job_sources.toml")
+    url = sources if sources.startswith(("https://", "http://")) else None
+    if url:
+        faults += [Fault("JOB_SOURCES_FILE", what) for what in url_faults(url, allow_http=False)]
     if faults:
         raise ConfigurationFault(faults)
     return Settings(
         values=values,
-        sources_file=_APP_FOLDER / values.get("JOB_SOURCES_FILE", "job_sources.toml"),
+        sources_file=APP_FOLDER / sources,
+        sources_url=url,
         retention=timedelta(days=int(retention)),
         table_connection=connection,
         table_service_uri=uri,

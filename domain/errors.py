@@ -4,6 +4,8 @@ JobMonitorError
 |-- Faults                    names every fault at once
 |   |-- InvalidInput          the request is wrong; HTTP 400, nothing changed
 |   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
+|       `-- SourceDisabled    one source is wrong; the others are not
+|-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
 |-- SourceRefused             the job system did not take the job
 `-- StoreUnavailable          Table storage or the task hub did not answer; try again later
@@ -38,6 +40,22 @@ class InvalidInput(Faults):
 
 class ConfigurationFault(Faults):
     """A configuration that can't be used; each fault names file, table and key, or a setting."""
+
+
+class SourceDisabled(ConfigurationFault):
+    """A source that can't be used for its faults.
+
+    Attributes:
+        source: Its name.
+    """
+
+    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+        super().__init__(faults)
+        self.source = source
+
+
+class SourcesUnreachable(JobMonitorError):
+    """The place of the sources' files can't be read; the text is safe to show."""
 
 
 class NoSuchMonitor(JobMonitorError):

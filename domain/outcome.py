@@ -8,6 +8,10 @@ from domain.limits import OnExpiry
 from domain.text import Text
 from domain.wire import InternalModel
 
+RAW_STATUS_LENGTH = 256
+MESSAGE_LENGTH = 1_024
+"""Characters of a source's texts that are kept: see `domain.text.both_ends`."""
+
 
 class Outcome(StrEnum):
     """The kinds of answer that a poll can get.
@@ -80,6 +84,7 @@ class Rules(InternalModel):
         settle_seconds: How long the end that this poll saw must last.
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which nothing moves is stalled.
+        gone: The outcome that counts if a job that was seen is not found any more.
     """
 
     lost_after_seconds: float = 300
@@ -87,6 +92,7 @@ class Rules(InternalModel):
     settle_seconds: float = 0
     warn_after_seconds: float | None = None
     stall_after_seconds: float | None = None
+    gone: Outcome | None = None
 
 
 class Settings(InternalModel):
@@ -103,9 +109,9 @@ class Poll(InternalModel):
 
     Attributes:
         outcome: What was seen.
-        raw_status: The source's own word for the job's status, at most 256 characters.
+        raw_status: The source's own word for the job's status.
         progress: 0 to 100, where the source tells it.
-        message: The source's text about the job, at most 1,024 characters.
+        message: The source's text about the job. Longer texts than the limits above keep both ends.
         retry_after_seconds: The time until the next poll that the source asked for, as far as
             the source's configuration grants it.
         detail: Why the job could not be seen, for people; never holds a secret.

@@ -1,9 +1,11 @@
-"""Texts that may enter the task hub.
+"""Texts from outside: what may enter the task hub, and how long ones are cut.
 
 Azure Storage carries the messages of a queue as XML. XML 1.0 has no place for most control
 characters, for U+FFFE and U+FFFF, and for half a surrogate pair
 (https://www.w3.org/TR/xml/#charsets). The queue refuses a message with such a character. The host
 then tries again for ever, and all other messages wait.
+
+A long text is cut in the middle: the cause of a failure stands at the end of a log.
 """
 
 import re
@@ -11,6 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+_CUT = " … "
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -22,6 +25,16 @@ def is_carriable(text: str) -> bool:
 def carriable(text: str) -> str:
     """The text with U+FFFD in the place of each character that XML 1.0 can't carry."""
     return _NO_XML.sub("\ufffd", text)
+
+
+def both_ends(text: str, length: int) -> str:
+    """The text, at most `length` characters long: a third of it from the start, then the end."""
+    if len(text) <= length:
+        return text
+    if length <= 3 * len(_CUT):
+        return text[:length]
+    start = (length - len(_CUT)) // 3
+    return text[:start].rstrip() + _CUT + text[start + len(_CUT) - length :].lstrip()
 
 
 Text = Annotated[str, AfterValidator(carriable)]

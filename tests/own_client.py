@@ -10,13 +10,14 @@ import azure.durable_functions as df
 from azure.durable_functions.models.utils import http_utils
 
 from adapters.app_state import AppState
+from adapters.catalog import Catalog
 from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import TABLE, MonitorTable
 from adapters.services import Services
 from adapters.settings import parse_settings
+from adapters.source_files import Files
 from adapters.table import Table
-from domain.sources.file import Sources
 
 HUB = "/runtime/webhooks/durabletask/instances/"
 
@@ -28,13 +29,22 @@ def real_time() -> datetime:
     return datetime.now(UTC)
 
 
+class _NoFiles:
+    """Holds no source."""
+
+    refreshes = False
+
+    def read(self) -> Files:
+        return Files({}, [])
+
+
 def make_services(connection: str, now: Callable[[], datetime] = real_time) -> Services:
     """Services on a store, with no source and a retention of 30 days."""
     settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
     table = Table.connect(TABLE, connection=connection)
     return Services(
         settings=settings,
-        sources=Sources({}, None),
+        catalog=Catalog(_NoFiles(), {}, {}),
         jobs=JobApi(),
         monitors=MonitorTable(table),
         app_state=AppState(table),

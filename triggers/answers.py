@@ -15,6 +15,7 @@ from domain.errors import (
     Fault,
     InvalidInput,
     NoSuchMonitor,
+    SourceDisabled,
     SourceRefused,
     StoreUnavailable,
 )
@@ -86,12 +87,16 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
         except NoSuchMonitor:
             return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
+        except SourceDisabled as error:
+            what = f"The source {error.source} is disabled: its configuration is faulty."
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, what, error.faults)
         except ConfigurationFault as error:
             log.error("The configuration can't be used: %s", error)  # noqa: TRY400 - no bug, no trace
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "The app is not configured.", error.faults
             )
         except SourceRefused as error:
+            log.warning("%s", error)
             return problem(HTTPStatus.BAD_GATEWAY, str(error))
         except StoreUnavailable as error:
             log.warning("%s", error)

@@ -40,7 +40,7 @@ async def change_monitor(
     services = await asyncio.to_thread(get_services)
     row = await require_monitor(req, services)
     now = services.now()
-    settings = parse_change(body, services.sources.by_name.get(row.source), now).settings(now)
+    settings = parse_change(body, services.sources.known(row.source), now).settings(now)
     row = await hub.current_row(client, services, row)
     change = partial(transitions.changed, settings=settings, at=now)
     written = await asyncio.to_thread(services.monitors.change, row.id, change)

@@ -7,6 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters.services import get_services
+from domain.errors import ConfigurationFault
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import refuse_unknown
 
@@ -17,8 +18,19 @@ bp = df.Blueprint()
 @bp.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers_problems
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 if the configuration is sound and the store answers, else 503 with the faults."""
+    """Answer 200 if the store answers and a source can be used, else 503 with the faults.
+
+    `status` is `ready`, or `degraded` with the number of disabled sources and of all faults:
+    `GET /api/sources` has them.
+    """
     refuse_unknown(req)
     services = await asyncio.to_thread(get_services)
+    sources = services.sources
+    if not sources.by_name:
+        raise ConfigurationFault(sources.all_faults)
     await asyncio.to_thread(services.monitors.ping)
-    return json_answer(HTTPStatus.OK, {"status": "ready"})
+    faults = [*sources.all_faults, *sources.refused]
+    if not faults:
+        return json_answer(HTTPStatus.OK, {"status": "ready"})
+    counts = {"disabledSources": len(sources.disabled), "faults": len(faults)}
+    return json_answer(HTTPStatus.OK, {"status": "degraded", **counts})

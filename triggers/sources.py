@@ -1,6 +1,7 @@
 """`GET /api/sources`: the sources. `POST /api/sources/{source}/check`: a dry run of one."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from http import HTTPStatus
 
@@ -23,13 +24,24 @@ bp = df.Blueprint()
 @bp.route(route="sources", methods=["GET"])
 @answers_problems
 async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 with `sources` and the name of the `default`; no URL, header or secret."""
+    """Answer 200 with `sources` and the name of the `default`; no URL, header or secret.
+
+    `disabled` has the names of faulty sources with their `errors`. `errors` has those of whole
+    files, and of newer files that were refused.
+    """
     refuse_unknown(req)
     services = await asyncio.to_thread(get_services)
     sources = services.sources
     paused = await asyncio.to_thread(services.app_state.paused_sources, services.now())
     shown = [_shown(source, paused.get(source.name)) for source in sources.by_name.values()]
-    return json_answer(HTTPStatus.OK, {"default": sources.default, "sources": shown})
+    disabled = [{"name": name, "errors": _errors(each)} for name, each in sources.disabled.items()]
+    body = {
+        "default": sources.default,
+        "sources": shown,
+        "disabled": disabled,
+        "errors": _errors([*sources.faults, *sources.refused]),
+    }
+    return json_answer(HTTPStatus.OK, body)
 
 
 @bp.function_name("CheckSource")
@@ -39,7 +51,7 @@ async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with request, answer and outcome of one poll of `jobId`; starts nothing."""
     refuse_unknown(req, "jobId")
     services = await asyncio.to_thread(get_services)
-    source = services.sources.by_name.get(req.route_params["source"])
+    source = services.sources.find(req.route_params["source"])
     if source is None:
         return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
     job_id = req.params.get("jobId", "")
@@ -72,7 +84,7 @@ async def resume_source(req: func.HttpRequest) -> func.HttpResponse:
 async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
     refuse_unknown(req)
     services = await asyncio.to_thread(get_services)
-    source = services.sources.by_name.get(req.route_params["source"])
+    source = services.sources.find(req.route_params["source"])
     if source is None:
         return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
     state, now = services.app_state, services.now()
@@ -83,6 +95,10 @@ async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
     log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name)
     since = (await asyncio.to_thread(state.paused_sources, now)).get(source.name)
     return json_answer(HTTPStatus.OK, _shown(source, since))
+
+
+def _errors(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    return [{"field": fault.where, "message": fault.what} for fault in faults]
 
 
 def _shown(source: Source, paused_since: datetime | None) -> dict[str, object]:

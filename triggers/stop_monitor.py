@@ -43,7 +43,7 @@ async def stop_monitor(
     """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
     services = await asyncio.to_thread(get_services)
     row = await require_monitor(req, services)
-    stop = _read(req, services.sources.by_name.get(row.source))
+    stop = _read(req, services.sources.known(row.source))
     row = await hub.current_row(client, services, row)
     ask = partial(transitions.stop_asked, stop=stop)
     written = await asyncio.to_thread(services.monitors.change, row.id, ask)

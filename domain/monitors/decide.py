@@ -5,7 +5,8 @@
    counts.
 2. If somebody asked to stop the watch, it is `Stopped`.
 3. "Not found" ends a watch as `Lost`; nothing else that a poll sees does. It takes a number of
-   polls in a row and a time, and more of both for a job that was seen before.
+   polls in a row and a time, and more of both for a job that was seen before. A source may say that
+   a job which it does not know any more counts as a given outcome.
 4. At the expire time the watch is `Unreachable` if the last poll could not see the job, else
    `Expired`. A poll that began before it and was answered after it is not the last: one more
    follows.
@@ -156,6 +157,9 @@ def find_ending(
     if stop:
         return _end_that_was_seen(fields) or Ending(State.STOPPED, stop.reason, stop.cancel_job)
     if _is_lost(fields, rules):
+        if rules and rules.gone and fields.raw_status is not None:
+            why = f"{_why_lost(fields)} That counts as {rules.gone} there."
+            return _end_that_was_seen(fields) or Ending(_JOB_ENDS[rules.gone], why)
         return _end_that_was_seen(fields) or Ending(State.LOST, _why_lost(fields))
     if asked_at < fields.expire_time:
         return None

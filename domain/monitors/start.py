@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -45,10 +45,21 @@ def job_id_fault(job_id: str) -> str | None:
     return None
 
 
-def _valid_job_id(job_id: str) -> str:
+def _one_text(value: object, info: ValidationInfo) -> object:
+    """The one text of a job's id that has parts, if it came as an object."""
+    source = (info.context or {}).get("source")
+    if isinstance(value, dict) and source and source.job_id_parts:
+        return source.job_id_text(value)
+    return value
+
+
+def _valid_job_id(job_id: str, info: ValidationInfo) -> str:
     fault = job_id_fault(job_id)
     if fault:
         raise ValueError(fault)
+    source = (info.context or {}).get("source")
+    if source:
+        source.job_id_text(job_id)
     return job_id
 
 
@@ -96,7 +107,8 @@ class StartRequest(WireModel):
 
     Attributes:
         source: Name of a source; may be left out if there is one, or a default.
-        job_id: A job to watch. This or `job`.
+        job_id: A job to watch. This or `job`. Where ids have parts, the request may have an object;
+            here it is one text.
         job: A job for the source to start, which is watched then; as the source takes it.
         fresh: Whether a watch over a job that ended begins again.
         expire_time: When the watch ends at the latest, with an offset. This or the next.
@@ -109,7 +121,9 @@ class StartRequest(WireModel):
     """
 
     source: str | None = None
-    job_id: Annotated[str, AfterValidator(_valid_job_id)] | None = None
+    job_id: Annotated[
+        Annotated[str, AfterValidator(_valid_job_id)] | None, BeforeValidator(_one_text)
+    ] = None
     job: dict[str, JsonValue] | None = None
     fresh: bool = False
     expire_time: Moment = None
@@ -206,8 +220,11 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     Raises:
         InvalidInput: Names every fault of the request.
     """
-    document, request, faults = _parse(body, StartRequest, now)
-    source = _source(document.get("source"), sources, faults)
+    document = _object(body)
+    source_faults: list[Fault] = []
+    source = _source(document.get("source"), sources, source_faults)
+    request, faults = _read(body, StartRequest, {"now": now, "source": source})
+    faults += source_faults
     faults += _faults_of_the_whole(document, source)
     if faults or source is None or request is None:
         raise InvalidInput(faults)
@@ -216,7 +233,8 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
 
 def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeRequest:
     """Read and check the body of a change; InvalidInput names every fault."""
-    document, request, faults = _parse(body, ChangeRequest, now)
+    document = _object(body)
+    request, faults = _read(body, ChangeRequest, {"now": now})
     faults += _faults_of_both_times(document)
     if document.get("onExpiry") == "cancel" and (source is None or source.cancel is None):
         faults.append(Fault("onExpiry", "can't be cancel: the source has no cancel"))
@@ -230,22 +248,32 @@ def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeReq
 Request = TypeVar("Request", bound=WireModel)
 
 
-def _parse(
-    body: bytes, model: type[Request], now: datetime
-) -> tuple[dict[str, object], Request | None, list[Fault]]:
-    """The body as a JSON object and as the model, and the faults of its fields."""
-    body = body.removeprefix(BOM_UTF8)  # some clients begin with one; strict parsers refuse it
+def _object(body: bytes) -> dict[str, object]:
+    """The body as a JSON object."""
     try:
-        document = from_json(body, allow_inf_nan=False)
+        document = from_json(_without_mark(body), allow_inf_nan=False)
     except ValueError as error:
         raise InvalidInput([Fault("body", f"is not valid JSON: {error}")]) from None
     if not isinstance(document, dict):
         raise InvalidInput([Fault("body", "must be a JSON object")])
+    return document
+
+
+def _read(
+    body: bytes, model: type[Request], context: Mapping[str, Any]
+) -> tuple[Request | None, list[Fault]]:
+    """The body as the model, and the faults of its fields."""
     try:
-        return document, model.model_validate_json(body, strict=True, context={"now": now}), []
+        text = _without_mark(body)
+        return model.model_validate_json(text, strict=True, context=dict(context)), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return document, None, [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
+        return None, [Fault(str(each["loc"][0]), fault_text(each)) for each in details]
+
+
+def _without_mark(body: bytes) -> bytes:
+    """The body without the byte order mark of some clients, which strict parsers refuse."""
+    return body.removeprefix(BOM_UTF8)
 
 
 def _source(name: object, sources: Sources, faults: list[Fault]) -> Source | None:

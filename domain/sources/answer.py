@@ -1,164 +1,162 @@
-"""What a source's answer to a poll means.
+"""An answer of a source, as its rules and expressions see it.
 
-1. The HTTP status decides alone unless it is 2xx.
-2. A 2xx answer is read as strict JSON; one that can't be read leaves the job unseen.
-3. The status expression gives the raw status, and the source's lists give its outcome.
+1. `whole` is `{httpStatus, headers, body}`, with the names of headers in lower case.
+2. The body is read as JSON, whatever the Content-Type says. One byte that is no text, or one word
+   that is no JSON (NaN), does not hide the rest: the text is repaired, and `flaw` names the fault.
+3. A body that is no JSON is a text. Only the answers that say so (text/plain) have it as their body
+   for expressions that see nothing else; `fault` says why others can't be read.
 
-`read_answer` never raises: what a source sends is data, however broken. Its texts are cut,
-freed of control characters and of the source's own credentials before they go anywhere.
+Nothing here raises: the data of a source is data, however broken.
 """
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import NoReturn
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
 
-from domain.limits import MAX_POLL_INTERVAL_SECONDS
-from domain.outcome import Outcome, Poll
-from domain.sources.expression import Expression
 from domain.sources.source import Source
-from domain.text import carriable
+from domain.text import both_ends, carriable
 
-SUCCESS = range(200, 300)
-_REDIRECT = range(300, 400)
-_RAW_STATUS_LENGTH = 256
-_MESSAGE_LENGTH = 1024
-_LONGEST_NUMBER = 32  # characters; no progress needs more, and long ones are slow to read
+# A string, a number, or a word. The end of a string may be missing, so that no text is read twice.
+_TOKEN = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"?|-?[0-9][\w.+-]*|(?P<word>[-+]?[A-Za-z_]\w*)', re.DOTALL
+)
+_WORDS = {"true", "false", "null"}
+_LAST_COMMA = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*"?)|,(?=\s*[}\]])', re.DOTALL)
+_CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
 
 
-def read_answer(
-    source: Source, http_status: int, headers: Mapping[str, str], body: bytes | None, now: datetime
-) -> Poll:
-    """The poll that an HTTP answer amounts to.
+@dataclass(frozen=True)
+class Content:
+    """The body of an answer.
 
-    Args:
-        source: Whose answer it is.
-        http_status: The answer's status code.
-        headers: Its headers; names in any case.
-        body: Its content, decompressed; None if that was over the source's limit.
-        now: The time of the answer, with an offset; an HTTP date is relative to it.
+    Attributes:
+        value: The JSON value, else the text; None if there is neither.
+        fault: The reason why expressions that see the body alone can't read it.
+        flaw: The fault that was repaired to read it.
+        is_text: Whether the value is a text that is no JSON.
     """
-    retry = _retry_after(headers, now)
-    refusal = _refusal(http_status)
-    if refusal:
-        outcome, detail = refusal
-        return Poll(outcome=outcome, detail=detail, retry_after_seconds=retry)
-    try:
-        document = read_json(source, body)
-    except ValueError as error:
-        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error), retry_after_seconds=retry)
-    raw, outcome, why = _status(source, document)
-    return Poll(
-        outcome=outcome,
-        raw_status=None if raw is None else clean(source, raw, _RAW_STATUS_LENGTH),
-        progress=_progress(source.status.progress, document),
-        message=_message(source, document),
-        retry_after_seconds=retry,
-        detail=why,
-    )
+
+    value: Any = None
+    fault: str | None = None
+    flaw: str | None = None
+    is_text: bool = False
 
 
-def read_json(source: Source, body: bytes | None) -> object:
-    """The JSON value of an answer; raises ValueError with a text that is safe to show."""
-    if body is None:
-        raise ValueError(f"the answer is larger than {source.http.max_answer_bytes} bytes")
-    if not body.strip():
-        raise ValueError("the answer is empty")
-    try:
-        # Some services put a byte order mark in front; strict parsers of JSON refuse it.
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
-    except UnicodeDecodeError:
-        raise ValueError("the answer is not UTF-8") from None
-    except RecursionError:
-        raise ValueError("the answer is nested too deeply") from None
-    except ValueError:  # its own text would quote the answer
-        what = "HTML" if body.lstrip().startswith(b"<") else "not JSON"
-        raise ValueError(f"the answer is {what}") from None
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a source; the body is decompressed, and None if it is over the limit."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+    @property
+    def http_word(self) -> str:
+        """The raw status of an answer that has none of its own: `HTTP 204`."""
+        return f"HTTP {self.http_status}"
+
+    @cached_property
+    def content(self) -> Content:
+        """The body, read once."""
+        return _content(self.body, self.header("content-type"))
+
+    @cached_property
+    def whole(self) -> dict[str, Any]:
+        """The answer as rules see it."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return {"httpStatus": self.http_status, "headers": headers, "body": self.content.value}
+
+    def header(self, name: str) -> str:
+        """The value of a header, "" if there is none."""
+        return next(
+            (self.headers[each] for each in self.headers if each.lower() == name), ""
+        ).strip()
+
+    def seen_by(self, *, whole: bool) -> Any:
+        """The document of an expression: the whole answer, or its body.
+
+        Raises:
+            ValueError: The body can't be read; the text is safe to show.
+        """
+        if whole:
+            return self.whole
+        if self.content.fault:
+            raise ValueError(self.content.fault)
+        return self.content.value
+
+
+def text_of(body: bytes | None) -> str:
+    """A body as people are shown it."""
+    return "(over the limit)" if body is None else body.decode("utf-8", "replace")
 
 
 def clean(source: Source, text: str, length: int) -> str:
-    """The text without credentials and control characters, at most `length` characters long."""
-    start = source.redact(text)[: 4 * length]  # an answer of 16 MiB is not walked by character
-    characters = (" " if each.isspace() else each for each in start)
+    """The text without credentials and control characters, at most `length` characters long.
+
+    The middle of a longer one is left out.
+    """
+    text = source.redact(text)
+    if len(text) > 8 * length:  # an answer of 16 MiB is not walked by character
+        text = f"{text[: 4 * length]} {text[-4 * length :]}"
+    characters = (" " if each.isspace() else each for each in text)
     # Half a surrogate pair (Cs) is legal in JSON and can't be stored.
     shown = "".join(each for each in characters if unicodedata.category(each) not in {"Cc", "Cs"})
-    shown = carriable(shown)
-    return shown.strip()[:length]
+    return both_ends(carriable(shown).strip(), length)
+
+
+def _content(body: bytes | None, content_type: str) -> Content:
+    if body is None:
+        return Content(fault="the answer is larger than the limit")
+    if not body.strip():
+        return Content(fault="the answer is empty")
+    text, is_text = _decoded(body, content_type)
+    flaw = None if is_text else "is not UTF-8"
+    try:
+        return Content(json.loads(text, parse_constant=_refuse), flaw=flaw)
+    except RecursionError:
+        return Content(fault="the answer is nested too deeply")
+    except ValueError:  # its own text would quote the answer
+        pass
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            value = json.loads(_repaired(text), strict=False, parse_int=_number)
+            return Content(value, flaw=flaw or "is not strict JSON")
+        except (ValueError, RecursionError):
+            pass
+    plain = content_type.partition(";")[0].strip().lower() == "text/plain"
+    kind = "HTML" if text.lstrip().startswith("<") else "not JSON"
+    fault = None if plain else f"the answer is {kind}"
+    return Content(text.strip(), fault=fault, is_text=True)
+
+
+def _decoded(body: bytes, content_type: str) -> tuple[str, bool]:
+    """The text, and whether each byte of it was one."""
+    declared = _CHARSET.search(content_type)
+    # Some services put a byte order mark in front; strict parsers of JSON refuse it.
+    for encoding in (json.detect_encoding(body), declared[1] if declared else "utf-8"):
+        try:
+            return body.decode(encoding), True
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return body.decode("utf-8", "replace"), False
+
+
+def _repaired(text: str) -> str:
+    """The text with null for each word that JSON does not have, and no comma before a bracket."""
+    words = _TOKEN.sub(lambda m: m[0] if m["word"] in {None, *_WORDS} else "null", text)
+    return _LAST_COMMA.sub(lambda m: m[1] or "", words)
+
+
+def _number(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python refuses those of more than 4,300 digits
+        return None
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity are Python's, not JSON's
-
-
-def _refusal(http_status: int) -> tuple[Outcome, str] | None:
-    match http_status:
-        case 404 | 410:
-            return Outcome.NOT_FOUND, f"HTTP {http_status}"
-        case 401 | 403:
-            return Outcome.UNAUTHORIZED, f"HTTP {http_status}: the source refuses the credentials"
-        case 429:
-            return Outcome.THROTTLED, "HTTP 429: the source wants fewer requests"
-        case _ if http_status in SUCCESS:
-            return None
-        case _ if http_status in _REDIRECT:
-            what = "a redirect to another origin, or one too many, is not followed"
-            return Outcome.UNREACHABLE, f"HTTP {http_status}: {what}"
-        case _:
-            return Outcome.UNREACHABLE, f"HTTP {http_status}"
-
-
-def _status(source: Source, document: object) -> tuple[str | None, Outcome, str | None]:
-    """Raw status, outcome, and the reason if that is UNRECOGNISED."""
-    expression = source.status.status
-    try:
-        value = expression.search(document)
-    except ValueError as error:
-        return None, Outcome.UNRECOGNISED, str(error)
-    if isinstance(value, bool | int):
-        value = json.dumps(value)
-    if not isinstance(value, str):
-        kind = "nothing" if value is None else "no text"
-        return None, Outcome.UNRECOGNISED, f"the expression {expression.text} gives {kind}"
-    outcome = source.outcomes.outcome_of(value)
-    listed = outcome is not Outcome.UNRECOGNISED
-    return value, outcome, None if listed else "no list of outcomes holds this status"
-
-
-def _progress(expression: Expression | None, document: object) -> float | None:
-    try:
-        value = expression.search(document) if expression else None
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        if isinstance(value, str) and len(value) > _LONGEST_NUMBER:
-            return None
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return min(max(number, 0.0), 100.0) if math.isfinite(number) else None
-
-
-def _message(source: Source, document: object) -> str | None:
-    expression = source.status.message
-    try:
-        value = expression.search(document) if expression else None
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return None
-    return None if value is None else clean(source, text, _MESSAGE_LENGTH) or None
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait, of either form of the header; None for what is past or makes no sense."""
-    value = next((headers[name] for name in headers if name.lower() == "retry-after"), "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-        return min(float(value), MAX_POLL_INTERVAL_SECONDS)
-    try:
-        date = parsedate_to_datetime(value)
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(seconds, MAX_POLL_INTERVAL_SECONDS) if seconds >= 0 else None

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
+
+from domain.sources.url import url_faults
 
 _HEADER_TEXT = re.compile(r"[!-~]([ -~]*[!-~])?")
 
@@ -29,6 +31,13 @@ def _header_secret(secret: SecretStr) -> SecretStr:
 
 
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]
+
+
+def _token_url(url: str, info: ValidationInfo) -> str:
+    faults = url_faults(url, allow_http=(info.context or {}).get("allow_http") is True)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return url
 
 
 class NoAuth(Table):
@@ -75,4 +84,26 @@ class ManagedIdentityAuth(Table):
     client_id: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = None
 
 
-Auth = NoAuth | BearerAuth | HeaderAuth | BasicAuth | ManagedIdentityAuth
+class OAuth2Auth(Table):
+    """A token that a server gives for the app's own credentials (RFC 6749, client credentials).
+
+    Getting it is I/O: an adapter does that, and goes on with `BearerAuth`.
+
+    Attributes:
+        token_url: The server's token endpoint.
+        scope: The scopes that are asked for, with spaces between them.
+        credentials_in: Where the request carries id and secret: in the Authorization header, which
+            every server must take, or in the body.
+        parameters: Other fields of the request, like the `audience` of some servers.
+    """
+
+    kind: Literal["oauth2"]
+    token_url: Annotated[str, AfterValidator(_token_url)]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: SecretStr
+    scope: str = ""
+    credentials_in: Literal["header", "body"] = "header"
+    parameters: dict[str, str] = Field(default={}, repr=False)
+
+
+Auth = NoAuth | BearerAuth | HeaderAuth | BasicAuth | OAuth2Auth | ManagedIdentityAuth

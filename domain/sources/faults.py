@@ -1,19 +1,22 @@
 """The faults of configuration files, each at its place."""
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
 from domain.errors import Fault
 from domain.faults import fault_text
 from domain.sources.tree import Path
 
+_KINDS = "none, bearer, header, basic, oauth2 or managed_identity"
 _WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "dict_type": "must be a table",
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
-    "union_tag_invalid": "must be none, bearer, header, basic or managed_identity",
-    "union_tag_not_found": "is missing; it is none, bearer, header, basic or managed_identity",
+    "union_tag_invalid": f"must be {_KINDS}",
+    "union_tag_not_found": f"is missing; it is {_KINDS}",
 }
 
 
@@ -31,6 +34,11 @@ class FaultList:
         key += "".join(f"[{number}]" for number in path[last + 1 :])
         place = f"{file} [{table}] {key}" if table else f"{file} {key}"
         self._by_place.setdefault(place.strip(), what)
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note faults whose places are told already."""
+        for fault in faults:
+            self._by_place.setdefault(*fault)
 
     def all(self) -> list[Fault]:
         """The faults in the order in which they were found."""

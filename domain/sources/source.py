@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
 from pydantic import field_validator as check
 
+from domain.errors import Fault, InvalidInput
 from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
 from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
 from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
-from domain.sources.expression import Expression
+from domain.sources.job_id import JobId, job_id_of, joined
 from domain.sources.request import (
     CancelEndpoint,
     Endpoint,
@@ -19,18 +20,25 @@ from domain.sources.request import (
     Request,
     StatusEndpoint,
     SubmitEndpoint,
+    template_of,
 )
 from domain.sources.template import JobValues
 
 Statuses = tuple[str, ...]
+PartName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Outcomes(Table):
     """The source's raw statuses, exactly as it writes them, by what they mean.
 
+    A list may also name an HTTP status, as `HTTP 204`: the raw status of an answer that has none of
+    its own.
+
     Attributes:
-        unknown: What a status in no list means. No unknown word ends a watch: it is watched on,
+        unknown: The meaning of a status in no list. No unknown word ends a watch: it is watched on,
             and flagged as unrecognised unless the source says that unknown ones are running.
+        gone: The outcome that counts if a job that was seen is not found any more. Without it, such
+            a watch is lost.
     """
 
     running: Statuses = ()
@@ -38,6 +46,7 @@ class Outcomes(Table):
     failed: Statuses = ()
     cancelled: Statuses = ()
     unknown: Literal["unrecognised", "running"] = "unrecognised"
+    gone: Literal["succeeded", "failed", "cancelled"] | None = None
 
     @check("running", "succeeded", "failed", "cancelled")
     @classmethod
@@ -47,25 +56,45 @@ class Outcomes(Table):
                 raise ValueError(f'lists "{status}", and so does {outcome}')
         return statuses
 
-    def outcome_of(self, raw_status: str) -> Outcome:
-        """The outcome whose list holds the status, else that of unknown ones."""
+    def listed(self, raw_status: str) -> Outcome | None:
+        """The outcome whose list holds the status."""
         for outcome in (Outcome.RUNNING, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED):
             if raw_status in getattr(self, outcome.value):
                 return outcome
-        return Outcome(self.unknown)
+        return None
+
+    def outcome_of(self, raw_status: str) -> Outcome:
+        """The outcome whose list holds the status, else that of unknown ones."""
+        return self.listed(raw_status) or Outcome(self.unknown)
 
 
 class HttpLimits(Table):
-    """Seconds for a whole exchange, and bytes of an answer after decompression."""
+    """How a source is talked to.
+
+    Attributes:
+        timeout_seconds: The time for a whole exchange.
+        max_answer_bytes: The size of an answer after decompression; a longer one is not read.
+        follow_redirects: The HTTP statuses that are followed, within the origin. A 303 is an
+            answer.
+        ca_file: The certificates that are trusted, in PEM, in the place of the usual ones.
+        client_certificate: The app's own certificate, in PEM; with its key, unless that is apart.
+        client_key: The key of that certificate. Files are named from the app's folder.
+    """
 
     timeout_seconds: float = Field(default=10, ge=0.1, le=60)
     max_answer_bytes: int = Field(default=1 << 20, ge=1, le=16 << 20)
+    follow_redirects: tuple[Literal[301, 302, 303, 307, 308], ...] = (301, 302, 307, 308)
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
 
 
 class Source(Table):
     """One configured job system; times are in seconds.
 
     Attributes:
+        job_id_parts: The names of the parts that ids have there, in their order; none for ids of
+            one part. See `domain.sources.job_id`.
         max_wait_seconds: The longest wait that the source may ask for with Retry-After.
         remembers_seconds: How long the system knows a job that ended. Polls come at least twice in
             that time.
@@ -84,6 +113,7 @@ class Source(Table):
     poll_interval_seconds: int = Field(default=60, ge=1, le=MAX_POLL_INTERVAL_SECONDS)
     timeout_seconds: int = Field(default=DAY, ge=1, le=MAX_WATCH_SECONDS)
     on_expiry: OnExpiry = "leave"
+    job_id_parts: Annotated[tuple[PartName, ...], Field(min_length=2)] = ()
     max_wait_seconds: int = Field(default=900, ge=1, le=DAY)
     remembers_seconds: int | None = Field(default=None, ge=2)
     lost_after_seconds: int = Field(default=300, ge=0, le=MAX_WATCH_SECONDS)
@@ -104,6 +134,35 @@ class Source(Table):
         """Keep what only the reader of the file knows."""
         self._settings = tuple((context or {}).get("settings", ()))
 
+    @check("job_id_parts")
+    @classmethod
+    def _different_parts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*names}) < len(names):
+            raise ValueError("must be different names")
+        return names
+
+    def job_id(self, text: str) -> JobId:
+        """A job's id as requests take it; raises InvalidInput unless it has the source's parts."""
+        try:
+            return job_id_of(text, self.job_id_parts)
+        except ValueError as error:
+            raise InvalidInput([Fault("jobId", str(error))]) from None
+
+    def job_id_text(self, value: object) -> str:
+        """The one text of a job's id, from an answer or a start: a text, a number, or its parts.
+
+        Raises:
+            ValueError: It is no id of this source.
+        """
+        if isinstance(value, Mapping) and self.job_id_parts:
+            if {*value} != {*self.job_id_parts}:
+                raise ValueError(f"must have the parts {', '.join(self.job_id_parts)}")
+            text = joined([_id_text(value[name]) for name in self.job_id_parts])
+        else:
+            text = _id_text(value)
+        job_id_of(text, self.job_id_parts)
+        return text
+
     def rules(self, raw_status: str | None) -> Rules:
         """The rules by which a poll that saw this status is read."""
         return Rules(
@@ -112,6 +171,7 @@ class Source(Table):
             settle_seconds=self.settle_seconds.get(raw_status or "", 0),
             warn_after_seconds=self.warn_after_seconds,
             stall_after_seconds=self.stall_after_seconds,
+            gone=Outcome(self.outcomes.gone) if self.outcomes.gone else None,
         )
 
     def granted(self, poll: Poll) -> Poll:
@@ -129,25 +189,30 @@ class Source(Table):
         return self._about(self.status, job_id)
 
     def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
-        """The request that starts a job, and the job's id where the caller names it.
+        """The request that starts a job, and the job's id where the caller names all of it.
 
         Raises:
-            InvalidInput: The job lacks what the request needs of it.
+            InvalidInput: The job lacks what the request needs of it, or names itself badly.
             ValueError: The source has no submit table.
         """
         if self.submit is None:
             raise ValueError(f"{self.name} has no submit")
         values = JobValues(job)
-        place = self.submit.job_id
-        job_id = None if isinstance(place, Expression) else values.text(place)
+        headers = self._headers(self.submit)
         request = Request(
             method=self.submit.method,
             url=values.url(self.submit.url),
-            headers=self._headers(self.submit),
-            body=values.body(self.submit.body),
+            headers=headers,
+            body=values.body(template_of(self.submit.body, headers)),
         )
+        named = self.submit.named(values)
         values.check()
-        return request, job_id
+        if named is None:
+            return request, None
+        try:
+            return request, self.job_id_text(named)
+        except ValueError as error:
+            raise InvalidInput([Fault("job", f"names the job in a way that {error}")]) from None
 
     def cancel_request(self, job_id: str) -> Request:
         """The request that cancels a job; ValueError if there is no cancel or the id is bad."""
@@ -155,12 +220,13 @@ class Source(Table):
             raise ValueError(f"{self.name} has no cancel")
         return self._about(self.cancel, job_id)
 
-    def _about(self, endpoint: Endpoint, job_id: str) -> Request:
+    def _about(self, endpoint: Endpoint, text: str) -> Request:
+        job_id, headers = self.job_id(text), self._headers(endpoint)
         return Request(
             method=endpoint.method,
             url=endpoint.url_for(job_id),
-            headers=self._headers(endpoint),
-            body=endpoint.body_for(job_id),
+            headers=headers,
+            body=endpoint.body_for(job_id, headers),
         )
 
     def _headers(self, endpoint: Endpoint) -> dict[str, str]:
@@ -194,3 +260,11 @@ class Source(Table):
             secrets.update(redaction.in_body(endpoint.body, self._settings))
             secrets.update(redaction.in_url(endpoint.url, self._settings))
         return redaction.redact(text, secrets)
+
+
+def _id_text(value: object) -> str:
+    """A job's id, or a part of one, that an answer or a start has as a text or a whole number."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str):
+        raise ValueError("holds no job id")  # noqa: TRY004  a fault of the answer
+    return text

@@ -2,7 +2,7 @@
 
 In a request about one job:
 
-- `{job_id}`: its id; percent-encoded in a URL.
+- `{job_id}`: its id, or `{job_id.PART}` if ids have parts; percent-encoded in a URL.
 - `{job_id:number}`, as a whole value of a body: the id as a JSON number, if it is one.
 
 In the request that starts a job, where `job` is what the caller sent:
@@ -18,41 +18,32 @@ Other braces are text, for a body may be GraphQL.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from domain.errors import Fault, InvalidInput
 from domain.sources.expression import Expression
+from domain.sources.job_id import PLACEHOLDER, WHOLE, JobId, in_text, in_value, named_in
 from domain.sources.tree import Path, leaves, map_texts
 
-JOB_ID = "{job_id}"
-_ID = re.compile(re.escape(JOB_ID))
-_NUMBER = "{job_id:number}"
 _MEMBER = re.compile(r"\{(job(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\}")
 _WHOLE = re.compile(r"\{(job\b.*)\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{job[^{}]*\}")
-_JSON_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _NO_SEGMENT = {"", ".", ".."}  # as a segment of a path these would name another resource
 
 
-def about_job_url(url: str, job_id: str) -> str:
+def about_job_url(url: str, job_id: JobId) -> str:
     """The URL for one job; raises ValueError for "", "." and ".."."""
-    if job_id in _NO_SEGMENT:
+    if not _NO_SEGMENT.isdisjoint(job_id.values()):
         raise ValueError("a job id can't be empty, . or ..")
-    return url.replace(JOB_ID, quote(job_id, safe=""))
+    return in_text(url, {name: quote(value, safe="") for name, value in job_id.items()})
 
 
-def about_job_body(body: JsonValue, job_id: str) -> JsonValue:
+def about_job_body(body: JsonValue, job_id: JobId) -> JsonValue:
     """The body for one job."""
-
-    def filled(text: str, _: Path) -> JsonValue:
-        if text == _NUMBER:
-            return int(job_id) if _JSON_NUMBER.fullmatch(job_id) else job_id
-        return text.replace(JOB_ID, job_id)
-
-    about: JsonValue = map_texts(body, filled)
+    about: JsonValue = map_texts(body, lambda text, _: in_value(text, job_id))
     return about
 
 
@@ -122,20 +113,25 @@ def _expression(text: str) -> str | None:
     return None
 
 
-def names_job(value: JsonValue) -> bool:
-    """Whether the body says which job it is about."""
-    texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
-    return any(JOB_ID in text or text == _NUMBER for text in texts)
+def ids_in_body(value: JsonValue) -> set[str]:
+    """The placeholders of the job's id in a body."""
+    texts = (leaf for _, leaf in leaves(value) if isinstance(leaf, str))
+    return {name for text in texts for name in named_in(text)}
 
 
-def body_faults(body: JsonValue, *, of_one_job: bool) -> Iterator[str]:
-    """What is wrong with the placeholders of a body, in texts that do not repeat its values."""
+def body_faults(body: JsonValue, *, ids: Collection[str] | None) -> Iterator[str]:
+    """What is wrong with the placeholders of a body, in texts that do not repeat its values.
+
+    Args:
+        body: The body with its placeholders.
+        ids: The placeholders of a job's id; None if the request starts a job.
+    """
     for path, leaf in leaves(body):
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         where = "".join(steps).lstrip(".")
         match leaf:
             case str():
-                fault = _about_fault(leaf) if of_one_job else _job_fault(leaf)
+                fault = _job_fault(leaf) if ids is None else _about_fault(leaf, ids)
                 if fault:
                     yield f"{fault} (at {where})" if path else fault
             case None | bool() | int():
@@ -146,33 +142,48 @@ def body_faults(body: JsonValue, *, of_one_job: bool) -> Iterator[str]:
                 yield f"holds a value that JSON does not have (at {where})"
 
 
-def url_template_faults(url: str, *, of_one_job: bool, named: bool = False) -> list[str]:
+def url_template_faults(
+    url: str, *, ids: Collection[str] | None, elsewhere: Collection[str] = ()
+) -> list[str]:
     """What is wrong with the placeholders of a URL.
 
     A request never leaves the host that the file names: they stand in path and query only.
 
     Args:
         url: The URL with its placeholders.
-        of_one_job: Whether it is about a job that is there; else it starts one.
-        named: Whether the body of the request says which job it is about.
+        ids: The placeholders of a job's id, which the request must hold; None if it starts a job.
+        elsewhere: Those that its body holds, or the expression that reads its answer.
     """
-    placeholder, known = (_ID, JOB_ID) if of_one_job else (_MEMBER, "{job.NAME}")
+    if ids is None and WHOLE in named_in(url):
+        return ["must not hold {job_id}: there is no job yet"]
+    known = "{job.NAME}" if ids is None else shown(ids)
+    own = "|".join(re.escape(f"{{{name}}}") for name in ids or ())
+    placeholder = _MEMBER if ids is None else re.compile(own)
     path_and_query = re.sub("^[A-Za-z]+://[^/?#]*", "", url)
     faults = []
-    if not of_one_job and JOB_ID in url:
-        faults.append("must not hold {job_id}: there is no job yet")
-    elif re.search("[{}]", placeholder.sub("", url)):
+    if re.search("[{}]", placeholder.sub("", url)):
         faults.append(f"has a placeholder other than {known}")
     in_all, in_place = (len(placeholder.findall(text)) for text in (url, path_and_query))
-    if in_place < in_all or (of_one_job and not in_all and not named):
+    lacks = ids is not None and not {*ids} <= named_in(url) | {*elsewhere}
+    if in_place < in_all or lacks:
         faults.append(f"must hold {known}, in its path or query and nowhere else")
     return faults
 
 
-def _about_fault(text: str) -> str | None:
-    if text != _NUMBER and _PLACEHOLDER.search(text.replace(JOB_ID, "")):
-        return "has a placeholder other than {job_id} and, as a whole value, {job_id:number}"
-    return None
+def shown(ids: Collection[str]) -> str:
+    """Placeholders as a file has them, for people."""
+    return " and ".join(f"{{{name}}}" for name in ids)
+
+
+def _about_fault(text: str, ids: Collection[str]) -> str | None:
+    whole = PLACEHOLDER.fullmatch(text)
+    if whole and whole[1] in ids:
+        return None
+    rest = PLACEHOLDER.sub(lambda m: "" if m[1] in ids and not m[2] else m[0], text)
+    if not _PLACEHOLDER.search(rest):
+        return None
+    numbers = " and ".join(f"{{{name}:number}}" for name in ids)
+    return f"has a placeholder other than {shown(ids)} and, as a whole value, {numbers}"
 
 
 def _job_fault(text: str) -> str | None:

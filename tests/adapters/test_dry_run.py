@@ -44,11 +44,16 @@ def test_a_dry_run_tells_request_answer_values_and_outcome(server: FaultySource)
         "url": f"{server.url}/jobs/a?key=***",
         "headers": {"X-Tenant": "acme", "X-Api-Token": "***", "Authorization": "***"},
     }
-    assert shown["answer"] == {"httpStatus": 200, "body": '{"status": "done", "progress": 41.9}'}
+    answer = shown["answer"]
+    assert answer["httpStatus"] == 200
+    assert answer["body"] == '{"status": "done", "progress": 41.9}'
+    assert answer["headers"]["content-length"] == "36"
+    assert shown["rules"] == {"kind": "ok", "rule": "ok, by default for HTTP 200"}
     assert shown["selected"] == {
-        "status": {"expression": "status", "value": '"done"'},
-        "progress": {"expression": "floor(progress)", "value": "41"},
+        "status": {"expression": "status", "sees": "body", "value": '"done"'},
+        "progress": {"expression": "floor(progress)", "sees": "body", "value": "41"},
     }
+    assert shown["decidedBy"] == 'outcomes.succeeded lists "done"'
     assert shown["poll"]["outcome"] == "succeeded"
 
 

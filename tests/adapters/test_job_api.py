@@ -31,9 +31,14 @@ SECRET = "planted-s3cret"  # noqa: S105
 QUERY_KEY = "planted-key-in-a-query"
 TIMEOUT = 0.2
 API = JobApi()
+NO_ID = (
+    "took the job (HTTP 200) but its answer holds no job id where the configuration looks for it"
+)
 
 
-def source_at(url: str, *, limit: int = 1000, timeout: float = 5, more: str = "") -> Source:
+def source_at(
+    url: str, *, limit: int = 1000, timeout: float = 5, more: str = "", http: str = ""
+) -> Source:
     text = f"""
     [sources.demo]
     allow_http = true
@@ -58,6 +63,7 @@ def source_at(url: str, *, limit: int = 1000, timeout: float = 5, more: str = ""
     [sources.demo.http]
     timeout_seconds = {timeout}
     max_answer_bytes = {limit}
+    {http}
     """
     return load_sources(text, {}).get("demo")
 
@@ -258,6 +264,115 @@ def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert time.monotonic() - started < 2 * TIMEOUT + 0.5
 
 
+def test_a_source_may_have_a_ca_of_its_own(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with FaultySource(tls=tls) as server:
+        trusting = source_at(server.url, http=f'ca_file = "{certificate}"')
+        assert API.poll(trusting, "done", NOW).outcome is Outcome.SUCCEEDED
+        poll = API.poll(source_at(server.url), "done", NOW)
+        assert "certificate verify failed" in str(poll.detail)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_source_may_have_a_client_certificate(
+    certificate: Path, tmp_path: Path, apart: bool
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    tls.load_verify_locations(certificate)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    shown = f'ca_file = "{certificate}"'
+    with FaultySource(tls=tls) as server:
+        assert API.poll(source_at(server.url, http=shown), "done", NOW).outcome.unseen
+        key = ""
+        if apart:
+            text = certificate.read_text()
+            (tmp_path / "key.pem").write_text(text[text.index("-----BEGIN PRIVATE") :])
+            key = f'client_key = "{tmp_path}/key.pem"'
+        shown += f'\nclient_certificate = "{certificate}"\n{key}'
+        source = source_at(server.url, http=shown)
+        assert API.poll(source, "done", NOW).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("key", ["ca_file", "client_certificate", "client_key"])
+def test_a_file_that_is_not_there_is_an_outcome(server: FaultySource, key: str) -> None:
+    url = server.url.replace("http:", "https:")
+    more = "" if key != "client_key" else 'client_certificate = "job_sources.toml"'
+    source = source_at(url, http=f'{key} = "no/such/file.pem"\n{more}')
+    poll = API.poll(source, "ok", NOW)
+    assert poll.outcome is Outcome.UNREACHABLE
+    assert "the connection failed" in str(poll.detail)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "sent"),
+    [
+        (
+            "application/x-www-form-urlencoded",
+            '{ a = "x y", n = 7, l = ["1", "2"] }',
+            b"a=x+y&n=7&l=1&l=2",
+        ),
+        ("application/x-www-form-urlencoded", '"a={job.name}&b=%C3%BC"', b"a=x%26y&b=%C3%BC"),
+        ("application/x-www-form-urlencoded; charset=utf-8", '"{job}"', b"name=x%26y"),
+        ("text/plain", '"run {job.name}"', b"run x&y"),
+        ("application/xml", '"<job>{job.name}</job>"', b"<job>x&y</job>"),
+        ("application/json", '"{job.name}"', b'"x&y"'),
+        ("application/vnd.api+json", '{ a = "{job.name}" }', b'{"a": "x&y"}'),
+    ],
+)
+def test_a_body_is_sent_as_its_content_type_says(
+    server: FaultySource, kind: str, body: str, sent: bytes
+) -> None:
+    text = f"""
+    [sources.x]
+    status.url = "{server.url}/jobs/{{job_id}}"
+    status.status = "status"
+    outcomes.succeeded = ["done"]
+    submit.url = "{server.url}/jobs"
+    submit.headers = {{ content-type = "{kind}" }}
+    submit.body = {body}
+    submit.job_id = "id"
+    """
+    server.behave("submit", {"id": "1"})
+    assert API.submit(load_sources(text, {}).get("x"), {"name": "x&y"}) == "1"
+    (request,) = server.requests
+    assert request.body == sent
+    assert request.headers["content-type"] == kind
+
+
+def test_a_repaired_answer_is_told_once(
+    server: FaultySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.behave("a", Reply(200, b'{"status": "completed", "mse": NaN}'))
+    api = JobApi()
+    with caplog.at_level("WARNING"):
+        outcomes = {api.poll(source_at(server.url), "a", NOW).outcome for _ in range(3)}
+    assert outcomes == {Outcome.SUCCEEDED}
+    assert [json.loads(each.message) for each in caplog.records] == [
+        {"event": "repaired", "source": "demo", "detail": "is not strict JSON"}
+    ]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(301, 2), (302, 2), (303, 1), (307, 2), (308, 2)])
+def test_a_303_is_an_answer(server: FaultySource, status: int, asked: int) -> None:
+    """To follow it may consume a result that can be read once."""
+    server.behave("a", Reply(status, b"", (("Location", "/jobs/done"),)))
+    assert (API.poll(source_at(server.url), "a", NOW).outcome is Outcome.SUCCEEDED) == (asked == 2)
+    assert len(server.requests) == asked
+
+
+def test_a_source_says_which_redirects_it_follows(server: FaultySource) -> None:
+    server.behave("a", Reply(302, b"", (("Location", "/jobs/done"),)))
+    poll = API.poll(source_at(server.url, http="follow_redirects = []"), "a", NOW)
+    assert "HTTP 302: a redirect that is an answer" in str(poll.detail)
+    assert len(server.requests) == 1
+
+
 def test_a_body_is_read_up_to_its_limit_and_no_further(server: FaultySource) -> None:
     body = b'{"status": "completed"}'
     server.behave("a", Reply(200, body))
@@ -382,7 +497,7 @@ def test_polls_of_many_threads_do_not_mix(server: FaultySource) -> None:
 
 
 def test_look_gives_the_answer_too(server: FaultySource) -> None:
-    poll, answer, _ = API.look(source_at(server.url), "500", NOW)
+    poll, answer, *_ = API.look(source_at(server.url), "500", NOW)
     assert poll.outcome is Outcome.UNREACHABLE
     assert answer is not None
     assert (answer.http_status, answer.body) == (500, b"Internal error")
@@ -434,7 +549,7 @@ def test_submit_refuses_an_unusable_id(server: FaultySource, value: object, what
     ("step", "text"),
     [
         (Reply(400, b"no such\r\nworkload \x1b[1m"), "demo: HTTP 400: no such  workload [1m"),
-        (Reply(422, b"x" * 501), "demo: HTTP 422: " + "x" * 500),
+        (Reply(422, b"x" * 501), "demo: HTTP 422: " + "x" * 165 + " … " + "x" * 332),
         (Reply(403, f"bad token {SECRET}".encode()), "demo: HTTP 403: bad token ***"),
         (
             Reply(400, ("x" * 490 + SECRET).encode()),
@@ -445,8 +560,12 @@ def test_submit_refuses_an_unusable_id(server: FaultySource, value: object, what
         (Reply(500, b"x" * 1001), "demo: HTTP 500"),
         (Reply(307, b"", (("Location", "/jobs/ok"),)), "demo: HTTP 307"),
         (
+            Reply(200, f'{{"error": "no queue", "key": "{SECRET}"}}'.encode()),
+            f'demo {NO_ID}: {{"error": "no queue", "key": "***"}}',
+        ),
+        (
             Reply(201, b"<html>"),
-            "demo took the job (HTTP 201) but the answer is HTML",
+            "demo took the job (HTTP 201) but the answer is HTML: <html>",
         ),
         (
             "hang-up",

@@ -1,12 +1,13 @@
 """Tokens of the app's identity: kept, renewed in time, and renewed when a source refuses one."""
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from azure.core.credentials import AccessToken, TokenCredential
@@ -16,10 +17,12 @@ from azure.identity import (
     DefaultAzureCredential,
     ManagedIdentityCredential,
 )
+from pydantic import SecretStr
 
 from adapters import identity as identity_module
-from adapters.identity import app_identity
-from adapters.tokens import NoToken, Tokens
+from adapters.identity import NoToken, app_identity
+from adapters.job_api import JobApi
+from adapters.tokens import Tokens
 from domain.outcome import Outcome
 from domain.sources.file import load_sources
 from domain.sources.source import Source
@@ -270,3 +273,125 @@ def test_a_host_that_gives_no_token(
         in_azure().with_credentials(source())
     assert time.monotonic() - started < 2
     assert "planted" not in str(caught.value)
+
+
+def oauth(server: FaultySource, more: str = "") -> Source:
+    text = f"""
+    [sources.demo.status]
+    url = "{server.url}/jobs/{{job_id}}"
+    status = "status"
+    [sources.demo.outcomes]
+    succeeded = ["done"]
+    [sources.demo.auth]
+    kind = "oauth2"
+    token_url = "{server.url}/token"
+    client_id = "the:id"
+    client_secret = "planted-s3cret%"
+    scope = "jobs.read"
+    {more}
+    """
+    return load_sources(text, {}).get(None)
+
+
+@pytest.fixture
+def token_server() -> Iterator[FaultySource]:
+    with FaultySource() as server:
+        yield server
+
+
+def test_client_credentials(token_server: FaultySource) -> None:
+    token_server.behave("submit", {"access_token": "t-1", "expires_in": 3600})
+    token_server.behave("a", {"status": "done"})
+    api = JobApi(Tokens())
+    asked = oauth(token_server)
+    assert [api.poll(asked, "a", NOW).outcome for _ in range(2)] == [Outcome.SUCCEEDED] * 2
+    token, *polls = token_server.requests
+    assert (token.method, token.target) == ("POST", "/token")
+    assert parse_qs(token.body.decode()) == {
+        "grant_type": ["client_credentials"],
+        "scope": ["jobs.read"],
+    }
+    pair = base64.b64decode(token.headers["Authorization"].removeprefix("Basic ")).decode()
+    assert pair == "the%3Aid:planted-s3cret%25"
+    assert [each.headers["Authorization"] for each in polls] == ["Bearer t-1"] * 2
+
+
+def test_client_credentials_in_the_body(token_server: FaultySource) -> None:
+    token_server.behave("submit", {"access_token": "t-1", "expires_in": "3600"})
+    more = 'credentials_in = "body"\nparameters = { audience = "https://jobs" }'
+    assert sent(Tokens().with_credentials(oauth(token_server, more))) == "Bearer t-1"
+    (token,) = token_server.requests
+    assert "Authorization" not in token.headers
+    assert parse_qs(token.body.decode()) == {
+        "grant_type": ["client_credentials"],
+        "scope": ["jobs.read"],
+        "audience": ["https://jobs"],
+        "client_id": ["the:id"],
+        "client_secret": ["planted-s3cret%"],
+    }
+
+
+def test_client_credentials_that_a_source_refuses_are_fetched_once_more(
+    token_server: FaultySource,
+) -> None:
+    token_server.behave("submit", {"access_token": "t-1"}, {"access_token": "t-2"})
+    token_server.behave("a", "401", {"status": "done"})
+    assert JobApi(Tokens()).poll(oauth(token_server), "a", NOW).outcome is Outcome.SUCCEEDED
+    assert token_server.requests[-1].headers["Authorization"] == "Bearer t-2"
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome", "what"),
+    [
+        (
+            Reply(401, b'{"error": "invalid_client planted-s3cret%"}'),
+            Outcome.UNAUTHORIZED,
+            "HTTP 401",
+        ),
+        (Reply(400, b'{"error": "invalid_scope"}'), Outcome.UNAUTHORIZED, "invalid_scope"),
+        (Reply(503), Outcome.UNREACHABLE, "HTTP 503"),
+        (Reply(429), Outcome.UNREACHABLE, "HTTP 429"),
+        (Reply(200, b"<html>"), Outcome.UNREACHABLE, "no access_token"),
+        (Reply(200, b'{"access_token": "a\\nb"}'), Outcome.UNAUTHORIZED, "got no token"),
+        ("reset", Outcome.UNREACHABLE, "the connection failed"),
+    ],
+)
+def test_a_server_that_gives_no_token(
+    token_server: FaultySource, step: str | Reply, outcome: Outcome, what: str
+) -> None:
+    token_server.behave("submit", step)
+    poll = JobApi(Tokens()).poll(oauth(token_server), "a", NOW)
+    assert poll.outcome is outcome
+    assert what in str(poll.detail)
+    assert "planted" not in str(poll.detail)  # I9
+    assert len(token_server.requests) == 1
+
+
+def test_two_clients_of_one_server_do_not_share_a_token(token_server: FaultySource) -> None:
+    token_server.behave("submit", {"access_token": "t-1"}, {"access_token": "t-2"})
+    tokens, one = Tokens(), oauth(token_server)
+    other = one.model_copy(
+        update={"auth": one.auth.model_copy(update={"client_secret": SecretStr("another")})}
+    )
+    assert [sent(tokens.with_credentials(each)) for each in (one, other, one)] == [
+        *("Bearer t-1", "Bearer t-2", "Bearer t-1")
+    ]
+
+
+@pytest.mark.parametrize("refusal", [401, 403])
+def test_a_token_that_is_no_longer_good_is_renewed(
+    token_server: FaultySource, refusal: int
+) -> None:
+    """Databricks says so with 403, and at times in HTML."""
+    token_server.behave("submit", {"access_token": "t-1"}, {"access_token": "t-2"})
+    token_server.behave("a", Reply(refusal, b"<p>Invalid access token"), {"status": "done"})
+    assert JobApi(Tokens()).poll(oauth(token_server), "a", NOW).outcome is Outcome.SUCCEEDED
+
+
+def test_missing_rights_do_not_fetch_a_token_at_each_poll(token_server: FaultySource) -> None:
+    token_server.behave("submit", {"access_token": "t-1", "expires_in": 3600})
+    token_server.behave("a", Reply(403, b"no right"))
+    api = JobApi(Tokens())
+    for _ in range(5):
+        assert api.poll(oauth(token_server), "a", NOW).outcome is Outcome.UNAUTHORIZED
+    assert sum(request.method == "POST" for request in token_server.requests) == 2

@@ -6,6 +6,7 @@ that starts a job, its answer and the job's id; the request that cancels it. Eac
 """
 
 import json
+import re
 import tomllib
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +15,15 @@ import pytest
 
 from adapters.services import read_presets
 from domain.outcome import Outcome
-from domain.sources.answer import read_answer
+from domain.sources.answer import Answer
 from domain.sources.auth import ManagedIdentityAuth
-from domain.sources.expression import Expression
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
+from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
 from domain.sources.source import Source
+from domain.sources.submitted import read_submitted
 from tests.app.loading import ROOT
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -30,6 +32,7 @@ NAMES = {
     *("azure-data-factory", "azure-databricks", "azure-machine-learning", "azure-batch"),
     *("azure-container-apps-jobs", "azure-synapse", "github-actions", "ray-jobs", "airflow-2"),
     *("airflow-3", "prefect", "slurm", "kubernetes-jobs"),
+    *("airflow-2-dags", "airflow-3-dags", "github-actions-repositories"),
 }
 SAMPLES: dict[str, Any] = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -126,7 +129,8 @@ def test_the_request_of_a_poll(name: str) -> None:
 )
 def test_every_status(name: str, case: dict[str, Any]) -> None:
     body = json.dumps(case["answer"]).encode()
-    poll = read_answer(source_of(name), 200, {}, body, NOW)
+    answer = Answer(case.get("http_status", 200), case.get("headers", {}), body)
+    poll = read_poll(source_of(name), SAMPLES[name]["poll"]["job_id"], answer, NOW).poll
     assert (poll.raw_status, poll.outcome) == (case["status"], Outcome(case["outcome"]))
     assert poll.message == case["message"]
 
@@ -137,19 +141,26 @@ def test_no_status_of_a_preset_is_without_a_sample(name: str) -> None:
     listed = {(status, outcome) for outcome, statuses in outcomes.items() for status in statuses}
     shown = {(case["status"], case["outcome"]) for case in SAMPLES[name]["poll"]["answers"]}
     assert listed <= shown
-    assert {outcome for _, outcome in shown - listed} <= {"unrecognised"}
+    refused = {"notFound", "throttled", "unauthorized", "unreachable"}
+    for status, outcome in shown - listed:
+        assert outcome in (refused if status is None else {"unrecognised"})
+
+
+@each_preset
+def test_the_outcomes_name_the_page_that_they_follow(name: str) -> None:
+    table = PRESETS[name].partition("[source.outcomes]\n")[2].partition("\n[")[0]
+    pages = re.findall(r"^# (https://[^\s,]+)", table, re.MULTILINE)
+    assert table.startswith("# https://")
+    assert {*pages} <= {*preset_of(name).documentation}
 
 
 @each_sample
 def test_starting_a_job(name: str) -> None:
     source, submit = source_of(name), SAMPLES[name]["submit"]
-    request, named = source.submit_request(submit["job"])
+    request, _ = source.submit_request(submit["job"])
     assert_sends(request, submit)
-    assert source.submit is not None
-    if isinstance(source.submit.job_id, Expression):
-        assert str(source.submit.job_id.search(submit["answer"])) == submit["job_id"]
-    else:
-        assert named == submit["job_id"]
+    answer = Answer(200, {}, json.dumps(submit["answer"]).encode())
+    assert read_submitted(source, answer, submit["job"]) == submit["job_id"]
 
 
 @each_sample

@@ -422,3 +422,21 @@ def test_the_source_is_asked_to_cancel_until_it_accepts_or_refused_often_enough(
 def test_a_watch_survives_the_way_through_json() -> None:
     state = decide(watch(), Poll(outcome=Outcome.RUNNING, raw_status="busy"), NOW)
     assert Watch.model_validate(state.to_wire()) == state
+
+
+@pytest.mark.parametrize("gone", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED])
+def test_a_job_that_is_gone_has_the_outcome_that_its_source_gives(gone: Outcome) -> None:
+    def after(polls: int, raw_status: str | None) -> Watch:
+        state = watch(raw_status=raw_status)
+        for number in range(polls):
+            rules = Rules(lost_after_seconds=0, gone=gone)
+            poll = Poll(outcome=Outcome.NOT_FOUND, rules=rules)
+            state = decide(state, poll, NOW + number * MINUTE)
+        return state
+
+    assert after(4, "RUNNING").verdict is None  # I6: a few times are no proof
+    decided = after(5, "RUNNING")
+    assert state_of(decided) is ENDS[gone]
+    assert decided.verdict is not None
+    assert f"counts as {gone}" in decided.verdict.reason
+    assert state_of(after(3, None)) is State.LOST  # it was never there, for all that is known

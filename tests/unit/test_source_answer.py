@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from domain.outcome import Outcome, Poll
-from domain.sources.answer import read_answer
+from domain.sources.answer import Answer
 from domain.sources.file import load_sources
+from domain.sources.poll import read_poll
 from domain.sources.source import Source
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
@@ -40,7 +41,18 @@ def answer(
     source: Source = SOURCE,
 ) -> Poll:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return read_answer(source, http_status, headers or {}, body, NOW)
+    return read(body, http_status=http_status, headers=headers, source=source)
+
+
+def read(
+    body: bytes | None,
+    *,
+    http_status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    source: Source = SOURCE,
+    now: datetime = NOW,
+) -> Poll:
+    return read_poll(source, "job-1", Answer(http_status, headers or {}, body), now).poll
 
 
 def with_status_expression(expression: str) -> Source:
@@ -60,7 +72,7 @@ def with_status_expression(expression: str) -> Source:
         (False, "false", Outcome.UNRECOGNISED),
         ("DONE", "DONE", Outcome.UNRECOGNISED),
         ("", "", Outcome.UNRECOGNISED),
-        ("x" * 300, "x" * 256, Outcome.UNRECOGNISED),
+        ("x" * 300, "x" * 84 + " … " + "x" * 169, Outcome.UNRECOGNISED),
         ("s3cret", "***", Outcome.UNRECOGNISED),
         ("a\x00b\ud800c", "abc", Outcome.UNRECOGNISED),
         (None, None, Outcome.UNRECOGNISED),
@@ -128,6 +140,7 @@ def test_an_expression_that_fails_is_named_and_the_answer_is_not_quoted() -> Non
         (100, Outcome.UNREACHABLE),
         (300, Outcome.UNREACHABLE),
         (302, Outcome.UNREACHABLE),
+        (303, Outcome.UNREACHABLE),
         (399, Outcome.UNREACHABLE),
         (400, Outcome.UNREACHABLE),
         (407, Outcome.UNREACHABLE),
@@ -145,7 +158,7 @@ def test_http_status(http_status: int, outcome: Outcome) -> None:
     else:
         assert (poll.raw_status, poll.message) == (None, None)
         assert str(poll.detail).startswith(f"HTTP {http_status}")
-    if 300 <= http_status <= 399:
+    if http_status == 302:
         assert "redirect to another origin" in str(poll.detail)
 
 
@@ -158,22 +171,21 @@ def test_http_status(http_status: int, outcome: Outcome) -> None:
         (b"done", "the answer is not JSON"),
         (b'{"status": "do', "the answer is not JSON"),
         (b'{"status": "done"} x', "the answer is not JSON"),
-        (b'{"status": "done", "progress": NaN}', "the answer is not JSON"),
-        (b'{"status": "done", "progress": -Infinity}', "the answer is not JSON"),
+        (b"nan", "the answer is not JSON"),
+        (b"{status: done}", "the answer is not JSON"),
         (b"1" * 5000, "the answer is not JSON"),
-        (b'{"status": "\xff"}', "the answer is not UTF-8"),
-        ('{"status": "done"}'.encode("utf-16"), "the answer is not UTF-8"),
+        (b"\xff", "the answer is not JSON"),
         (b"[" * 200_000, "the answer is nested too deeply"),
         (None, "the answer is larger than 1000 bytes"),
     ],
 )
 def test_an_answer_that_can_not_be_read(body: bytes | None, detail: str) -> None:
-    poll = read_answer(SOURCE, 200, {"Retry-After": "9"}, body, NOW)
+    poll = read(body, headers={"Retry-After": "9"})
     assert poll == Poll(outcome=Outcome.UNREACHABLE, detail=detail, retry_after_seconds=9)
 
 
 def test_the_http_status_counts_when_the_body_is_over_the_limit() -> None:
-    assert read_answer(SOURCE, 404, {}, None, NOW).outcome is Outcome.NOT_FOUND
+    assert read(None, http_status=404).outcome is Outcome.NOT_FOUND
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
@@ -190,10 +202,15 @@ def test_a_byte_order_mark_does_no_harm() -> None:
         (b"100.1", 100),
         (b'"42"', 42),
         (b'" 7.5 "', 7.5),
-        (b'"42 %"', None),
+        (b'"42 %"', 42),
+        (b'"42.5%"', 42.5),
+        (b'"3/12"', 25),
+        (b'"3 of 12"', 25),
+        (b'"3/0"', None),
+        (b'"half"', None),
         (b'"nan"', None),
         (b'"inf"', None),
-        (b'"' + b"1" * 33 + b'"', None),
+        (b'"' + b"1" * 65 + b'"', None),
         (b"1e999", None),
         (b"1" + b"0" * 400, None),
         (b"true", None),
@@ -217,7 +234,8 @@ def test_progress(progress: bytes, read: float | None) -> None:
         ("bell\x07 esc\x1b[31m del\x7f c1\x9b", "bell esc[31m del c1"),
         ("half a pair \udfff", "half a pair"),
         ("grüße 🚀", "grüße 🚀"),
-        ("x" * 1025, "x" * 1024),
+        ("x" * 1024, "x" * 1024),
+        ("a" * 600 + "b" * 700, "a" * 340 + " … " + "b" * 681),
         ("\x00" * 100 + "x", "x"),
         (12, "12"),
         ({"code": "ä"}, '{"code": "ä"}'),
@@ -229,6 +247,26 @@ def test_message(message: object, read: str | None) -> None:
     poll = answer({"status": "run", "message": message})
     assert poll.message == read
     assert Poll.model_validate_json(poll.model_dump_json()) == poll
+
+
+@pytest.mark.parametrize("length", [2_000, 20_000, 2_000_000])
+def test_a_long_message_keeps_its_end(length: int) -> None:
+    """Logs and tracebacks have the cause there."""
+    text = "Job failed with exit code 1, last logs:\n" + "step\n" * (length // 5)
+    message = answer({"status": "bad", "message": text + "RuntimeError: no memory"}).message
+    assert message is not None
+    assert len(message) <= 1_024
+    assert message.startswith("Job failed with exit code 1, last logs: step")
+    assert message.endswith("step RuntimeError: no memory")
+    assert " … " in message
+
+
+def test_a_secret_in_a_long_message_is_not_cut_into_a_readable_part() -> None:
+    for before in range(330, 345):
+        message = answer(
+            {"status": "run", "message": "x" * before + "s3cret" + "y" * 2_000}
+        ).message
+        assert "s3c" not in str(message)
 
 
 def test_progress_and_message_are_optional() -> None:
@@ -280,4 +318,5 @@ def test_retry_after_counts_on_every_answer(http_status: int) -> None:
 @pytest.mark.parametrize("date", ["Fri, 02 Jan 2026 00:02:00 GMT", "Fri Jan  2 00:02:00 2026"])
 def test_retry_after_is_relative_to_now_in_any_zone(date: str) -> None:
     now = datetime(2026, 1, 2, 5, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
-    assert read_answer(SOURCE, 429, {"Retry-After": date}, b"", now).retry_after_seconds == 120
+    poll = read(b"", http_status=429, headers={"Retry-After": date}, now=now)
+    assert poll.retry_after_seconds == 120

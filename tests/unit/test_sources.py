@@ -40,10 +40,10 @@ def with_url(url: str) -> str:
 def test_the_shipped_file_is_sound() -> None:
     text = Path("job_sources.toml").read_text(encoding="utf-8")
     demo = load_sources(text, {"DEMO_JOB_SERVICE_URL": "http://127.0.0.1:7072"}).get("demo")
-    assert demo.status.url_for("a/b") == "http://127.0.0.1:7072/jobs/a%2Fb"
+    assert demo.status_request("a/b").url == "http://127.0.0.1:7072/jobs/a%2Fb"
     assert demo.submit is not None
     assert demo.cancel is not None
-    assert demo.cancel.url_for("a") == "http://127.0.0.1:7072/jobs/a/cancel"
+    assert demo.cancel_request("a").url == "http://127.0.0.1:7072/jobs/a/cancel"
     assert demo.auth_headers() == {}
 
 
@@ -464,7 +464,7 @@ def test_statuses_are_compared_exactly() -> None:
 @pytest.mark.parametrize("job_id", ["", ".", ".."])
 def test_job_ids_that_would_name_another_resource(job_id: str) -> None:
     with pytest.raises(ValueError, match="job id"):
-        load_sources(MINIMAL, {}).get(None).status.url_for(job_id)
+        load_sources(MINIMAL, {}).get(None).status_request(job_id)
 
 
 WHOLE = """

@@ -179,3 +179,52 @@ def test_only_what_a_request_says_can_differ_from_a_live_monitor() -> None:
     assert set(differences) == {"timeoutSeconds", "pollIntervalSeconds"}
     assert "7" in differences["pollIntervalSeconds"]
     assert "30" in differences["pollIntervalSeconds"]
+
+
+PARTS = """
+[sources.flows]
+job_id_parts = ["dag", "run"]
+[sources.flows.status]
+url = "http://127.0.0.1/dags/{job_id.dag}/runs/{job_id.run}"
+status = "status"
+[sources.flows.outcomes]
+succeeded = ["done"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("job_id", "text"),
+    [
+        ("copy/7", "copy/7"),
+        ({"dag": "copy", "run": "7"}, "copy/7"),
+        ({"run": 7, "dag": "copy"}, "copy/7"),
+        ({"dag": "a/b", "run": "50%"}, "a%2Fb/50%25"),
+        ("manual__2026-01-31T00:00:00+00:00/a b", "manual__2026-01-31T00:00:00+00:00/a b"),
+    ],
+)
+def test_an_id_of_parts_comes_as_an_object_or_as_one_text(job_id: object, text: str) -> None:
+    assert parsed({"jobId": job_id}, PARTS).job_id == text
+
+
+@pytest.mark.parametrize(
+    ("job_id", "what"),
+    [
+        ("copy", "must be DAG/RUN"),
+        ("copy/7/8", "must be DAG/RUN"),
+        ("copy/", "must be DAG/RUN"),
+        ("copy%20/7", "must be DAG/RUN"),
+        ("../7", "must be DAG/RUN"),
+        ({"dag": "copy"}, "must have the parts dag, run"),
+        ({"dag": "copy", "run": "7", "task": "a"}, "must have the parts dag, run"),
+        ({"dag": "copy", "run": None}, "holds no job id"),
+        ({"dag": "copy", "run": ""}, "must be DAG/RUN"),
+    ],
+)
+def test_an_id_without_its_parts_is_told(job_id: object, what: str) -> None:
+    given = faults({"jobId": job_id}, PARTS)
+    assert given.keys() == {"jobId"}
+    assert what in given["jobId"]
+
+
+def test_an_object_is_no_id_of_one_part() -> None:
+    assert faults({"jobId": {"a": "b"}}) == {"jobId": "must be a valid string"}

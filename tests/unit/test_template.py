@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidInput
-from domain.sources.template import JobValues, about_job_body, about_job_url, body_faults, names_job
+from domain.sources.job_id import job_id_of
+from domain.sources.template import (
+    JobValues,
+    about_job_body,
+    about_job_url,
+    body_faults,
+    ids_in_body,
+    url_template_faults,
+)
 
 JOB = {"name": "a b", "n": 7, "on": True, "deep": {"er": [1]}, "empty": "", "dots": ".."}
 
@@ -24,7 +32,7 @@ JOB = {"name": "a b", "n": 7, "on": True, "deep": {"er": [1]}, "empty": "", "dot
     ],
 )
 def test_a_body_about_a_job(body: Any, filled: object) -> None:
-    assert about_job_body(body, "a/1") == filled
+    assert about_job_body(body, job_id_of("a/1", ())) == filled
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,8 @@ def test_a_body_about_a_job(body: Any, filled: object) -> None:
     [("0", 0), ("455644833", 455644833), ("007", "007"), ("-1", "-1"), ("1e3", "1e3"), ("٣", "٣")],
 )
 def test_an_id_as_a_number(job_id: str, number: object) -> None:
-    assert about_job_body({"run_id": "{job_id:number}"}, job_id) == {"run_id": number}
+    about = about_job_body({"run_id": "{job_id:number}"}, job_id_of(job_id, ()))
+    assert about == {"run_id": number}
 
 
 @pytest.mark.parametrize(
@@ -46,13 +55,43 @@ def test_an_id_as_a_number(job_id: str, number: object) -> None:
     ],
 )
 def test_whether_a_body_says_which_job(body: Any, named: bool) -> None:
-    assert names_job(body) is named
+    assert ids_in_body(body) == ({"job_id"} if named else set())
 
 
 def test_an_id_in_a_url() -> None:
-    assert (
-        about_job_url("https://x/{job_id}?a={job_id}", "a/ü") == "https://x/a%2F%C3%BC?a=a%2F%C3%BC"
-    )
+    url = about_job_url("https://x/{job_id}?a={job_id}", job_id_of("a/ü", ()))
+    assert url == "https://x/a%2F%C3%BC?a=a%2F%C3%BC"
+
+
+RUNS = ("job_id.dag", "job_id.run")
+
+
+def test_an_id_of_parts() -> None:
+    job_id = job_id_of("a%2Fb/7", ("dag", "run"))
+    url = about_job_url("https://x/{job_id.dag}/{job_id.run}", job_id)
+    assert url == "https://x/a%2Fb/7"
+    body: Any = {
+        "id": "{job_id.dag}",
+        "n": "{job_id.run:number}",
+        "t": "{job_id.dag}: {job_id.run}",
+    }
+    assert about_job_body(body, job_id) == {"id": "a/b", "n": 7, "t": "a/b: 7"}
+
+
+@pytest.mark.parametrize(
+    ("url", "elsewhere", "fault"),
+    [
+        ("https://x/{job_id.dag}/{job_id.run}", (), None),
+        ("https://x/{job_id.dag}", {"job_id.run"}, None),
+        ("https://x/{job_id.dag}", (), "must hold {job_id.dag} and {job_id.run}"),
+        ("https://x/{job_id}", (), "a placeholder other than {job_id.dag} and {job_id.run}"),
+        ("https://x/{job_id.dag}/{job_id.run}/{job_id.task}", (), "a placeholder other than"),
+        ("https://{job_id.dag}/{job_id.run}", (), "in its path or query and nowhere else"),
+    ],
+)
+def test_a_url_has_all_parts(url: str, elsewhere: set[str], fault: str | None) -> None:
+    faults = "; ".join(url_template_faults(url, ids=RUNS, elsewhere=elsewhere))
+    assert fault in faults if fault else not faults
 
 
 @pytest.mark.parametrize(
@@ -121,11 +160,11 @@ def test_all_that_a_job_lacks_is_told_at_once() -> None:
     ],
 )
 def test_faults(body: Any, of_one_job: bool, fault: str) -> None:
-    (found,) = body_faults(body, of_one_job=of_one_job)
+    (found,) = body_faults(body, ids=("job_id",) if of_one_job else None)
     assert fault in found
 
 
 @pytest.mark.parametrize("of_one_job", [True, False])
 @pytest.mark.parametrize("body", [None, {}, [], 1, True, "", "{id}", "query {a{b}}", {"a": 1.5}])
 def test_no_faults(body: Any, of_one_job: bool) -> None:
-    assert [*body_faults(body, of_one_job=of_one_job)] == []
+    assert [*body_faults(body, ids=("job_id",) if of_one_job else None)] == []

@@ -1,0 +1,107 @@
+"""The sources in use, and how a newer set of them is taken over.
+
+1. At first, faulty sources are disabled and the others serve.
+2. Where the files may change while the app runs, they are read again once a minute, apart from the
+   caller that notices. A set with any fault is refused as a whole: the last good one stays.
+3. A source that a newer set lacks is kept for its live monitors, until this process ends.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from adapters.settings import APP_FOLDER
+from adapters.source_files import FileReader, Files
+from domain.errors import Fault, SourcesUnreachable
+from domain.sources.file import Sources, read_sources
+from domain.sources.source import Source
+
+REFRESH_SECONDS = 60.0
+log = logging.getLogger(__name__)
+
+
+class Catalog:
+    """The configured sources; safe to use from several threads."""
+
+    def __init__(
+        self,
+        reader: FileReader,
+        settings: Mapping[str, str],
+        presets: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the files for the first time."""
+        self._reader, self._settings, self._presets = reader, settings, presets
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        self._read_at = clock()
+        self._texts: Mapping[str, str] | None = None
+        self._told: Sequence[Fault] = ()
+        self._sources = Sources({}, None)
+        self.refresh()
+
+    def current(self) -> Sources:
+        """The sources; a newer set of them is looked for in the background."""
+        due = self._reader.refreshes and self._clock() - self._read_at >= REFRESH_SECONDS
+        if due and not self._refreshing.locked():
+            threading.Thread(target=self.refresh, name="sources", daemon=True).start()
+        return self._sources
+
+    def refresh(self) -> None:
+        """Read the files, and take over what they hold."""
+        with self._refreshing:
+            self._read_at = self._clock()
+            try:
+                files = self._reader.read()
+            except SourcesUnreachable as trouble:
+                self._refuse([Fault("JOB_SOURCES_FILE", str(trouble))])
+                return
+            if files.texts == self._texts and not files.faults:
+                self._sources = replace(self._sources, refused=())
+                return
+            new = self._sources_in(files)
+            first = self._texts is None
+            if new.all_faults and not first:
+                self._refuse(new.all_faults)
+                return
+            self._texts = files.texts
+            self._tell(new.all_faults)
+            self._sources = replace(new, retired=self._retired(new))
+
+    def _sources_in(self, files: Files) -> Sources:
+        sources = read_sources(files.texts, self._settings, self._presets)
+        sources = replace(sources, faults=[*files.faults, *sources.faults])
+        lacking = {name: faults for name, s in sources.by_name.items() if (faults := _no_files(s))}
+        return sources.disabling(lacking)
+
+    def _retired(self, new: Sources) -> Mapping[str, Source]:
+        before = {**self._sources.retired, **self._sources.by_name}
+        return {name: source for name, source in before.items() if name not in new.by_name}
+
+    def _refuse(self, faults: Sequence[Fault]) -> None:
+        """Keep the sources that serve, or say why there are none."""
+        self._tell(faults)
+        if self._texts is None:
+            self._sources = Sources({}, None, faults=faults)
+        else:
+            self._sources = replace(self._sources, refused=faults)
+
+    def _tell(self, faults: Sequence[Fault]) -> None:
+        """Log each fault, once as long as they stay the same."""
+        if [*faults] != [*self._told]:
+            for fault in faults:
+                log.error("Sources: %s: %s", fault.where, fault.what)
+        self._told = faults
+
+
+def _no_files(source: Source) -> list[Fault]:
+    """The certificates that a source names and that are not there."""
+    http = source.http
+    named = {key: getattr(http, key) for key in ("ca_file", "client_certificate", "client_key")}
+    return [
+        Fault(f"[sources.{source.name}.http] {key}", "names a file that is not there")
+        for key, name in named.items()
+        if name and not (APP_FOLDER / name).is_file()
+    ]

@@ -1,0 +1,3 @@
+from tests.adapters.conftest import _shared, server
+
+__all__ = ["_shared", "server"]
