@@ -4,12 +4,12 @@ import azure.durable_functions as df
 
 from activities.get_job_status import poll_job
 from activities.record_final_status import rules_of
-from adapters.event_log import log_event
-from adapters.services import Services, get_services
+from adapters.cancelling import ask_source
+from adapters.services import get_services
 from domain import names
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
-from domain.monitors.monitor import MonitorRow, Watch
+from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult
 
 bp = df.Blueprint()
@@ -51,13 +51,3 @@ def cancel_for(watch: Watch) -> CancelResult:
         return result.model_copy(update={"poll": poll_job(watch)})
     except JobMonitorError as error:
         return CancelResult(accepted=False, detail=str(error))
-
-
-def ask_source(services: Services, row: MonitorRow) -> CancelResult:
-    """Send the source's cancel request for the job of a row."""
-    source = services.sources.of_watch(row.source)
-    if source.cancel is None:
-        return CancelResult(accepted=False, detail=f"source {source.name} has no cancel")
-    result = services.jobs.cancel(source, row.job_id)
-    log_event("cancelAsked", row, accepted=result.accepted, detail=result.detail)
-    return result

@@ -10,11 +10,13 @@ import traceback
 from pathlib import Path
 
 from devhost import history_commands
-from devhost.app import App, AppError, load
+from devhost.app import App, load
 from devhost.routing import route_of
 from devhost.server import Server
+from devhost.settings import AppError
 from devhost.store import StateFileError
 from devhost.timers import schedule_of
+from devhost.worker import mark_lines
 
 _GRACE = 5.0
 _LAST_PORT = 65535
@@ -27,23 +29,28 @@ def main() -> int:
     arguments = _parse()
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
+        format="%(asctime)s %(levelname)-8s %(name)s: %(mark)s%(message)s",
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(mark_lines)
     logging.getLogger("azure").setLevel(logging.WARNING)
+    folder, state = arguments.app.resolve(), arguments.state.resolve()
     try:
-        app = load(arguments.app)
+        if folder.is_dir():
+            os.chdir(folder)  # as the worker does
+        app = load(folder)
     except AppError as error:
         return _fail(str(error))
-    except (Exception, SystemExit):  # noqa: BLE001 - what the app's import raises is for its author
+    except BaseException:  # noqa: BLE001 - what the app's import raises is for its author
         traceback.print_exc()
         return _fail(f"{arguments.app} can't be loaded")
     try:
-        arguments.state.parent.mkdir(parents=True, exist_ok=True)
-        server = Server(app, arguments.state)
+        state.parent.mkdir(parents=True, exist_ok=True)
+        server = Server(app, state, like_azure=arguments.like_azure)
     except (AppError, StateFileError) as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{arguments.state} can't be made: {error.strerror}")
+        return _fail(f"{state} can't be made: {error.strerror}")
     try:
         asyncio.run(_serve(app, server, arguments.port))
     except OSError as error:
@@ -65,6 +72,11 @@ def _parse() -> argparse.Namespace:
         type=Path,
         default=Path(".local/devhost.db"),
         help="file of the task hub (.local/devhost.db)",
+    )
+    parser.add_argument(
+        "--like-azure",
+        action="store_true",
+        help="deliver messages and timers as late as they are on Azure Storage",
     )
     parser.add_argument("--verbose", action="store_true", help="log everything")
     return parser.parse_args()
@@ -96,16 +108,18 @@ async def _serve(app: App, server: Server, port: int) -> None:
 
 def _overview(app: App, origin: str) -> str:
     """The functions and their URLs, in the manner of `func start`."""
-    lines = ["", f"Functions of {app.folder} (task hub {app.hub}):", ""]
+    lines = ["", f"Functions of {app.folder} (task hub {app.settings.hub}):", ""]
     for function in sorted(app.functions, key=lambda f: f.name):
         if function.kind == "httpTrigger":
-            route = route_of(app.route_prefix, function)
+            route = route_of(app.settings.route_prefix, function)
             verbs = ",".join(sorted(route.methods)) or "any verb"
             where = f"[{verbs}] {origin}{route.template}"
-        elif function.kind == "timerTrigger":
+        elif function.kind == "timerTrigger" and not function.not_served:
             where = f"timerTrigger ({schedule_of(function)})"
         else:
             where = function.kind
+        if function.not_served:
+            where += f" - left out: uses {', '.join(function.not_served)}"
         lines.append(f"    {function.name}: {where}")
     return "\n".join([*lines, "", f"Listening on {origin}. Press Ctrl-C to stop.", ""])
 

@@ -1,24 +1,21 @@
-"""The function app: its settings, its index of functions, and calls into its code.
+"""The function app: its index of functions, and calls into its code.
 
-A folder is a function app when it holds `function_app.py` with `app`, as the v2 model of
-Azure Functions for Python has it. `host.json` and `local.settings.json` are read where
-`func start` reads them; a setting that the environment has already wins.
+A folder is a function app when it holds `function_app.py` with one function app of the v2 model
+of Azure Functions for Python. host.json and local.settings.json are read where `func start` reads
+them. A function with a trigger or binding that is not served here is left out, with a warning.
 """
 
-import asyncio
 import functools
 import importlib
 import inspect
-import json
-import os
+import logging
 import sys
-import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import azure.functions as func
 from azure.functions.decorators.function_app import Function
@@ -26,11 +23,18 @@ from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
 
 from devhost.engine import Code
+from devhost.settings import (
+    AppError,
+    HostSettings,
+    is_disabled,
+    load_host_settings,
+    load_local_settings,
+)
+from devhost.worker import Worker, describe, invocation_id, thread_local_storage, threads_setting
+from devhost.worker_rules import NotOneApp, faults_of, takes_result, the_app_of
 
-T = TypeVar("T")
+log = logging.getLogger("devhost.app")
 
-_NO_SETTINGS: dict[str, Any] = {}
-_DEFAULT_HUB = "TestHubName"
 _SERVED = {
     "httpTrigger",
     "timerTrigger",
@@ -41,23 +45,27 @@ _SERVED = {
 }
 
 
-class AppError(Exception):
-    """The folder does not hold an app that this host can run."""
+@dataclass(frozen=True)
+class RetryContext:
+    """The retry that a timer function is in: numbers, and the text of the exception before."""
+
+    retry_count: int
+    max_retry_count: int
+    exception: str | None = None
 
 
 class _Context(func.Context):
     """What a function gets that declares a parameter named `context`."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self._name, self._folder = name, folder
-        self._id = str(uuid.uuid4())
+    def __init__(self, name: str, folder: Path, id_: str, retry: RetryContext | None) -> None:
+        self._name, self._folder, self._id, self._retry = name, folder, id_, retry
 
     invocation_id = property(lambda self: self._id)
     function_name = property(lambda self: self._name)
     function_directory = property(lambda self: str(self._folder))
-    thread_local_storage = property(lambda _self: threading.local())
+    thread_local_storage = property(lambda _self: thread_local_storage())
     trace_context = property(lambda _self: None)
-    retry_context = property(lambda _self: None)
+    retry_context = property(lambda self: self._retry)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,9 @@ class FunctionInfo:
         call: The user's function, as the SDK wrapped it.
         client_names: Parameters that take the durable client binding.
         wants_context: Whether it takes the invocation context.
+        takes_result: Whether it may return anything but None.
+        retry: The settings of `@app.retry`, if it has some.
+        not_served: The bindings for which it is left out; empty if it is served.
     """
 
     name: str
@@ -79,6 +90,16 @@ class FunctionInfo:
     call: Callable[..., Any]
     client_names: tuple[str, ...] = ()
     wants_context: bool = False
+    takes_result: bool = True
+    retry: dict[str, str] | None = None
+    not_served: tuple[str, ...] = ()
+
+    @property
+    def why_not(self) -> str:
+        """Why it is left out."""
+        return (
+            f"Function {self.name} uses {', '.join(self.not_served)}, which devhost does not serve."
+        )
 
 
 @dataclass
@@ -87,31 +108,26 @@ class App:
 
     Attributes:
         folder: Where it lies.
-        functions: Its index, in the order of the app.
-        hub: The name of the task hub.
-        route_prefix: The first part of HTTP routes, `api` by default; may be empty.
-        default_version: Stamped on new instances.
-        activity_threads: How many activities run at once.
+        functions: Its index, in the order of the app, without those that are disabled.
+        settings: Those of host.json.
         client_binding: JSON text given to durable client parameters; the server sets it.
-        loop: Runs async functions; the server sets it.
+        worker: Runs the functions.
+        orchestrators: The served ones by lower-case name.
+        activities: The same.
+        left_out: Why an orchestrator or activity is not served, by lower-case name.
     """
 
     folder: Path
     functions: list[FunctionInfo]
-    hub: str = _DEFAULT_HUB
-    route_prefix: str = "api"
-    default_version: str = ""
-    activity_threads: int = 10
+    settings: HostSettings = field(default_factory=HostSettings)
     client_binding: str = ""
-    loop: asyncio.AbstractEventLoop | None = None
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(thread_name_prefix="function"), init=False
-    )
-    _running: set[Future[Any]] = field(default_factory=set, init=False)
+    worker: Worker = field(init=False)
     orchestrators: Code = field(init=False)
     activities: Code = field(init=False)
+    left_out: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.worker = Worker(threads_setting(), self.settings.function_timeout)
         self.orchestrators = _by_name(
             (f.trigger.orchestration or f.name, f.call)
             for f in self.of_kind("orchestrationTrigger")
@@ -120,59 +136,55 @@ class App:
             (f.trigger.activity or f.name, self._activity(f))
             for f in self.of_kind("activityTrigger")
         )
+        self.left_out = {f.name.lower(): f.why_not for f in self.functions if f.not_served}
 
     def of_kind(self, kind: str) -> list[FunctionInfo]:
-        """The functions with that type of trigger."""
-        return [f for f in self.functions if f.kind == kind]
+        """The served functions with that type of trigger."""
+        return [f for f in self.functions if f.kind == kind and not f.not_served]
 
-    async def invoke(self, function: FunctionInfo, value: object) -> Any:
-        """Call a function with its trigger's value: async code on the loop, other in a thread."""
-        arguments = self._arguments(function, value)
-        if inspect.iscoroutinefunction(function.call):
-            return await function.call(**arguments)
-        running = self._threads.submit(function.call, **arguments)
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        return await asyncio.wrap_future(running)
+    def call(self, name: str, code: Callable[..., Any], text: str) -> Future[str]:
+        """Run an orchestrator or an activity; see `engine.Worker`."""
+        return self.worker.call(name, code, text)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no thread is at work on a function that `invoke` called."""
-        return not self._running
+    def invoke(
+        self, function: FunctionInfo, value: object, retry: RetryContext | None = None
+    ) -> Future[Any]:
+        """Call a function with its trigger's value; see `Worker.call`."""
+        id_ = str(uuid.uuid4())
+        arguments = self._arguments(function, value, id_, retry)
+        return self.worker.call(function.name, function.call, id_=id_, **arguments)
 
-    def _arguments(self, function: FunctionInfo, value: object) -> dict[str, object]:
+    def _arguments(
+        self, function: FunctionInfo, value: object, id_: str, retry: RetryContext | None = None
+    ) -> dict[str, object]:
         arguments = {function.trigger.name: value}
         arguments |= dict.fromkeys(function.client_names, self.client_binding)
         if function.wants_context:
-            arguments["context"] = _Context(function.name, self.folder)
+            arguments["context"] = _Context(function.name, self.folder, id_, retry)
         return arguments
 
-    def _activity(self, function: FunctionInfo) -> Callable[[str], str]:
-        """An activity as JSON text in, JSON text out, to be called on a thread of its own."""
+    def _activity(self, function: FunctionInfo) -> Callable[[str], Any]:
+        """An activity as JSON text in, JSON text out; async if the function is."""
 
-        def run(input_text: str) -> str:
-            value = ActivityTriggerConverter.decode(
-                Datum(input_text, "json"), trigger_metadata=None
-            )
-            arguments = self._arguments(function, value)
-            result = function.call(**arguments)
-            if inspect.isawaitable(result):
-                result = self._await(result)
+        def given(input_text: str) -> dict[str, object]:
+            datum = Datum(input_text, "json")
+            value = ActivityTriggerConverter.decode(datum, trigger_metadata=None)
+            return self._arguments(function, value, invocation_id() or "")
+
+        def told(result: object) -> str:
             return str(ActivityTriggerConverter.encode(result, expected_type=None).value)
 
-        return run
+        def run(input_text: str) -> str:
+            return told(function.call(**given(input_text)))
 
-    def _await(self, awaitable: Awaitable[object]) -> object:
-        async def wrapped() -> object:
-            return await awaitable
+        async def run_on_loop(input_text: str) -> str:
+            return told(await function.call(**given(input_text)))
 
-        if self.loop is None:
-            return asyncio.run(wrapped())
-        return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result()
+        return run_on_loop if inspect.iscoroutinefunction(function.call) else run
 
 
-def _by_name(functions: Iterable[tuple[str, Callable[[str], str]]]) -> Code:
-    found: dict[str, Callable[[str], str]] = {}
+def _by_name(functions: Iterable[tuple[str, Callable[[str], Any]]]) -> Code:
+    found: dict[str, Callable[[str], Any]] = {}
     for name, call in functions:
         if name.lower() in found:
             raise AppError(f"There is a second function {name!r}; case does not tell names apart")
@@ -190,30 +202,27 @@ def load(folder: Path) -> App:
     folder = folder.resolve()
     if not (folder / "function_app.py").is_file():
         raise AppError(f"{folder} holds no function_app.py")
-    host = _read_json(folder / "host.json")
-    extensions = _setting(host, "extensions", _NO_SETTINGS)
-    durable = _setting(extensions, "durableTask", _NO_SETTINGS)
-    http = _setting(extensions, "http", _NO_SETTINGS)
-    local = _read_json(folder / "local.settings.json")
-    for name, value in _setting(local, "Values", _NO_SETTINGS, "local.settings.json").items():
-        os.environ.setdefault(name, str(value))
+    load_local_settings(folder)
+    settings = load_host_settings(folder)
     sys.path.insert(0, str(folder))
-    module: Any = importlib.import_module("function_app")
-    registered = getattr(module, "app", None)
-    if registered is None:
-        raise AppError(f"{folder / 'function_app.py'} defines no `app`")
+    module = importlib.import_module("function_app")
     try:
-        functions = [_describe(f) for f in registered.get_functions()]
+        registered = the_app_of(module).get_functions()
+    except NotOneApp as error:
+        raise AppError(f"{folder / 'function_app.py'}: {error}") from error
     except ValueError as error:
         raise AppError(str(error)) from error
-    return App(
-        folder=folder,
-        functions=functions,
-        hub=_setting(durable, "hubName", _DEFAULT_HUB),
-        route_prefix=_setting(http, "routePrefix", "api").strip("/"),
-        default_version=_setting(durable, "defaultVersion", ""),
-        activity_threads=_setting(durable, "maxConcurrentActivityFunctions", 10),
-    )
+    functions = [_info(f) for f in registered if not is_disabled(str(f.get_function_name()))]
+    for function in functions:
+        if function.not_served:
+            log.warning("%s It is left out.", function.why_not)
+        elif function.retry and function.kind != "timerTrigger":
+            log.warning(
+                "Function %s has a retry policy, which is for timers alone here: it is ignored. "
+                "Retries of activities are the orchestrator's: call_activity_with_retry.",
+                function.name,
+            )
+    return App(folder, functions, settings)
 
 
 def _cache_parsed_dates() -> None:
@@ -223,35 +232,19 @@ def _cache_parsed_dates() -> None:
         module.dt_parse = functools.lru_cache(10_000)(module.dt_parse)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise AppError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise AppError(f"{path} does not hold a JSON object")
-    return content
-
-
-def _setting(parent: dict[str, Any], name: str, default: T, file: str = "host.json") -> T:
-    """A setting of the type of its default; a number is 1 or more."""
-    value = parent.get(name, default)
-    if type(value) is not type(default) or value == 0:
-        raise AppError(f"{name} in {file} can't be {json.dumps(value)}")
-    return value
-
-
-def _describe(function: Function) -> FunctionInfo:
+def _info(function: Function) -> FunctionInfo:
     # The SDK's own hints allow None for what every indexed function has.
     name, bindings = str(function.get_function_name()), function.get_bindings()
+    try:
+        faults = faults_of(function)
+    except Exception as error:  # noqa: BLE001 - looks at annotations, which are the app's code
+        faults = [describe(error)]
+    if faults:
+        raise AppError(f"cannot load the {name} function: {' '.join(faults[0].split())}")
     kinds = {str(b.name): str(b.type) for b in bindings}
-    unknown = sorted(set(kinds.values()) - _SERVED)
-    if unknown:
-        raise AppError(f"Function {name} uses {', '.join(unknown)}, which devhost does not serve")
     trigger, call = function.get_trigger(), function.get_user_function()
     wants_context = "context" in inspect.signature(call).parameters and "context" not in kinds
+    settings = getattr(function, "get_settings_dict", lambda _name: None)
     return FunctionInfo(
         name=name,
         kind=kinds[str(getattr(trigger, "name", ""))],
@@ -259,4 +252,7 @@ def _describe(function: Function) -> FunctionInfo:
         call=call,
         client_names=tuple(n for n, kind in kinds.items() if kind == "durableClient"),
         wants_context=wants_context,
+        takes_result=takes_result(function),
+        retry=settings("retry_policy"),
+        not_served=tuple(sorted(set(kinds.values()) - _SERVED)),
     )

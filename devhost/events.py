@@ -31,6 +31,7 @@ class EventType(IntEnum):
     ORCHESTRATOR_STARTED = 12
     ORCHESTRATOR_COMPLETED = 13
     EVENT_RAISED = 15
+    GENERIC_EVENT = 17
     EXECUTION_SUSPENDED = 19
     EXECUTION_RESUMED = 20
 
@@ -83,8 +84,12 @@ def execution_started(
     execution_id: str,
     input_text: str | None,
     parent: Event | None = None,
+    generation: int | None = None,
 ) -> Event:
-    """The first event of a generation. `input_text` is JSON; `parent` as in ParentInstance."""
+    """The first event of a generation.
+
+    `input_text` is JSON; `parent` as in ParentInstance; `generation` 0 but after continue-as-new.
+    """
     return event(
         EventType.EXECUTION_STARTED,
         at,
@@ -97,5 +102,6 @@ def execution_started(
         Correlation=None,
         ParentTraceContext=None,
         ScheduledStartTime=None,
-        Generation=None,
+        Generation=generation,
+        GenerateNewTrace=False,
     )

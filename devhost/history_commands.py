@@ -8,9 +8,10 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from devhost.app import AppError, load
+from devhost.app import load
 from devhost.recorded import NEEDED, Mismatch, NotAHistory, check, parse
 from devhost.rendering import status_payload
+from devhost.settings import AppError
 from devhost.store import StateFileError, Store
 
 NAMES = ("record", "replay")

@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from devhost import payload
 from devhost.events import Event, EventType
 from devhost.replay import OrchestrationFault
+from devhost.worker import FunctionFailed
 
 _OUT_OF_PROC = "\n\n$OutOfProcData$:"
 
@@ -21,11 +23,12 @@ def ask(orchestrator: Callable[[str], str], history: list[Event]) -> dict[str, A
     """
     try:
         text = orchestrator(json.dumps(request(history)))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # noqa: BLE001 - an orchestrator may raise anything
+        failed = error if isinstance(error, FunctionFailed) else FunctionFailed(error)
         # The answer of one that raised stands in the exception's text.
-        message, marker, text = str(error).rpartition(_OUT_OF_PROC)
+        _, marker, text = str(failed).rpartition(_OUT_OF_PROC)
         if not marker:
-            raise OrchestrationFault(f"{type(error).__name__}: {text or message}") from error
+            raise OrchestrationFault(str(failed)) from None
     answer: dict[str, Any] = json.loads(text)
     return answer
 
@@ -36,7 +39,7 @@ def request(history: list[Event]) -> dict[str, Any]:
     parent, input_ = started["ParentInstance"], started["Input"]
     return {
         "history": history,
-        "input": json.loads(input_) if input_ is not None else None,
+        "input": payload.read(input_) if input_ is not None else None,
         "instanceId": started["OrchestrationInstance"]["InstanceId"],
         "isReplaying": any(e["EventType"] == EventType.ORCHESTRATOR_COMPLETED for e in history),
         "parentInstanceId": parent and parent["OrchestrationInstance"]["InstanceId"],

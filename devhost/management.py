@@ -8,24 +8,24 @@ Deliberate differences are listed in devhost/README.md.
 
 import asyncio
 import base64
-import binascii
 import json
 import logging
 import math
 import re
+import sqlite3
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from aiohttp import web
 
+from devhost import payload
 from devhost.engine import AlreadyExists, Engine
 from devhost.events import EventType, moment, stamp
 from devhost.rendering import status_payload
-from devhost.store import TERMINAL
+from devhost.store import TERMINAL, Instance
 
 log = logging.getLogger("devhost.management")
 
@@ -33,6 +33,11 @@ WEBHOOK = "/runtime/webhooks/durabletask"
 RPC = "/durabletask"
 _PAGE = "x-ms-continuation-token"
 _LONGEST_WAIT = 86_400
+_LONGEST_ID = 512
+_STORAGE_FAULT = "An error occurred while communicating with Azure Storage"
+_STORAGE_EXCEPTION = "DurableTask.AzureStorage.Storage.DurableTaskStorageException"
+_SOMETHING_WRONG = "Something went wrong while processing your request"
+_NOT_JSON = "Newtonsoft.Json.JsonReaderException"
 _STATUSES = {"Running", "Pending", "ContinuedAsNew", "Suspended", *TERMINAL}
 _LINKS = {
     "statusQueryGetUri": "",
@@ -47,7 +52,11 @@ _LINKS = {
 
 
 class _Refused(Exception):
-    """The request is wrong; the text says how."""
+    """The request is wrong; the answer says how."""
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__(answer.text)
+        self.answer = answer
 
 
 class _Query:
@@ -66,19 +75,23 @@ class _Query:
 
     def count(self, name: str) -> int | None:
         text = self.text(name) or ""
+        if re.fullmatch("-[1-9][0-9]{0,8}", text):
+            raise _Refused(_storage_fault())
         # More than nine digits is no 32-bit number, and the extension takes no other.
         return int(text) or None if re.fullmatch("[0-9]{1,9}", text) else None
 
     def seconds(self, name: str) -> float | None:
-        text = self.text(name)
-        if not text:
-            return None
+        text = self.text(name) or ""
         try:
             value = float(text)
         except ValueError:
-            value = math.nan
-        if not 0 <= value <= _LONGEST_WAIT:
-            raise _Refused(f"{name} must be a number of seconds, {_LONGEST_WAIT} at most.")
+            return None
+        if math.isnan(value):
+            why = "TimeSpan does not accept floating point Not-a-Number values."
+            raise _Refused(error_response(400, why))
+        if value > _LONGEST_WAIT:
+            why = f"{name} must be a number of seconds, {_LONGEST_WAIT} at most."
+            raise _Refused(error_response(400, why))
         return value
 
     def date(self, name: str) -> datetime | None:
@@ -141,18 +154,27 @@ class ManagementApi:
         try:
             return await self._dispatch(request)
         except _Refused as refusal:
-            return _fault(400, str(refusal))
+            return refusal.answer
+        except sqlite3.ProgrammingError:
+            return _fault(500, "The host stops.")
+        except sqlite3.DatabaseError as error:
+            # A damaged file stays so: a host that goes on would look healthy.
+            self._engine.die(error)
+            return _fault(500, f"The state file can't be used: {error}")
         except (web.HTTPException, web.RequestPayloadError, ConnectionError):
             raise
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
-            return _fault(500, f"{type(error).__name__}: {error}")
+            return _fault(500, f"{type(error).__name__}: {error}", kind="System.Exception")
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         """Go by verb and path; what is not known is 404 with an empty body."""
         raw = request.rel_url.raw_path
-        rest = raw[len(_base_of(raw) or "") :]
-        parts = [unquote_plus(part) for part in rest.strip("/").split("/")]
+        # ASP.NET decodes once, and the extension once more what is then a form.
+        rest = unquote_plus(unquote(raw[len(_base_of(raw) or "") :]))
+        if "\0" in rest:
+            return web.Response(status=400)
+        parts = rest.strip("/").split("/")
         match request.method, [parts[0].lower(), *parts[1:]]:
             case "POST", ["orchestrators", name] if name:
                 return await self._start(request, name, uuid.uuid4().hex)
@@ -171,7 +193,9 @@ class ManagementApi:
             case "POST", ["instances", id_, operation]:
                 return await self._operate(request, id_, operation.lower())
             case _, ["entities", *_]:
-                return _json(501, "devhost does not serve entities; see devhost/README.md")
+                why = "devhost does not serve entities; see devhost/README.md"
+                log.error("%s %s: %s", request.method, request.path, why)
+                return _json(501, why)
             case _:
                 return web.Response(status=404)
 
@@ -179,13 +203,14 @@ class ManagementApi:
         if operation == "restart":
             return await self._restart(request, id_)
         instance = self._store.instance(id_)
-        if operation not in ("terminate", "suspend", "resume", "rewind") or instance is None:
-            return web.Response(status=404)
+        reason = _Query(request).text("reason")
         if operation == "rewind":
-            return _json(501, "devhost does not serve rewind; see devhost/README.md")
+            return self._rewind(instance, id_, reason)
+        if operation not in ("terminate", "suspend", "resume") or instance is None:
+            return web.Response(status=404)
         if instance.ended:
             return web.Response(status=410)
-        reason = _Query(request).text("reason")
+        self._check_text(reason)
         if operation == "terminate":
             self._engine.send(id_, EventType.EXECUTION_TERMINATED, Input=reason)
             return web.Response(status=202)
@@ -194,11 +219,29 @@ class ManagementApi:
                 500,
                 f"Cannot {operation} the orchestration instance {id_} because instance is in "
                 f"the {instance.status} state.",
+                kind="System.InvalidOperationException",
             )
         suspend = operation == "suspend"
         kind = EventType.EXECUTION_SUSPENDED if suspend else EventType.EXECUTION_RESUMED
         self._engine.send(id_, kind, Reason=reason)
         return web.Response(status=202)
+
+    def _rewind(self, instance: Instance | None, id_: str, reason: str | None) -> web.Response:
+        if instance is None:
+            return _json(404, f'No orchestration with instance ID "${id_}" found.')
+        if instance.status != "Failed":
+            return _json(
+                412,
+                f"This orchestration has status {instance.status}, but only orchestrations in the "
+                '"Failed" state can be rewound.',
+            )
+        self._engine.rewind(instance, reason)
+        return web.Response(status=202)
+
+    def _check_text(self, text: str | None) -> None:
+        if not self._engine.carries(text):
+            log.error("U+FFFE or U+FFFF in a message: no queue can carry the two, see README.md")
+            raise _Refused(_storage_fault())
 
     # -- start and restart ----------------------------------------------------------------
 
@@ -206,8 +249,16 @@ class ManagementApi:
         query = _Query(request)
         timeout, interval = query.seconds("timeout"), query.seconds("pollingInterval")
         if timeout is not None and interval is not None and interval > timeout:
-            return error_response(400, "The pollingInterval is longer than the timeout.")
+            why = f"Total timeout {timeout:g} should be bigger than retry timeout {interval:g}"
+            return error_response(400, why)
+        if len(id_) > _LONGEST_ID:
+            return _storage_fault()
+        if not id_.strip():
+            why = "An instance id of white space alone: on the real host this stalls the hub."
+            log.error(why)
+            return error_response(400, why)
         body = await _json_text(request)
+        self._check_text(body)
         try:
             self._engine.create(name, id_, body or None, version=query.text("version"))
         except AlreadyExists as error:
@@ -219,12 +270,21 @@ class ManagementApi:
         timeout, interval = query.seconds("timeout"), query.seconds("pollingInterval")
         known = self._store.instance(id_)
         if known is None:
-            raise _Refused("InstanceId does not match a valid orchestration instance.")
+            return _fault(
+                400,
+                f"No instance with ID '{id_}' was found. (Parameter 'instanceId')",
+                message="InstanceId does not match a valid orchestration instance.",
+            )
         new_id = uuid.uuid4().hex if query.flag("restartWithNewInstanceId", default=True) else id_
         try:
             self._engine.create(known.name, new_id, known.input, version=known.version)
-        except AlreadyExists:
-            return _fault(409, "A non-terminal instance with this instance ID already exists.")
+        except AlreadyExists as error:
+            return _fault(
+                409,
+                str(error),
+                message="A non-terminal instance with this instance ID already exists.",
+                kind="DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException",
+            )
         return await self._check_status(request, new_id, timeout, interval)
 
     async def _check_status(
@@ -282,7 +342,8 @@ class ManagementApi:
         page, rest = found[:top], found[top:]
         token = base64.urlsafe_b64encode(page[-1].id.encode()).decode() if rest else ""
         show_input = query.flag("showInput", default=True)
-        return _json(200, [status_payload(i, show_input=show_input) for i in page], {_PAGE: token})
+        shown = [status_payload(i, show_input=show_input) for i in page]
+        return _json(200, shown, {_PAGE: token} if token else None)
 
     # -- events ---------------------------------------------------------------------------
 
@@ -295,8 +356,14 @@ class ManagementApi:
         if request.content_type != "application/json":
             return error_response(400, "Only application/json request content is supported")
         body = await _json_text(request)
+        if not body:
+            return _invalid_json(
+                "Error reading JToken from JsonReader. Path '', line 0, position 0."
+            )
+        data = payload.rewritten(body)
+        self._check_text(data)
         self._engine.send(
-            id_, EventType.EVENT_RAISED, Name=name, Input=body or "null", ParentTraceContext=None
+            id_, EventType.EVENT_RAISED, Name=name, Input=data, ParentTraceContext=None
         )
         return web.Response(status=202)
 
@@ -343,24 +410,41 @@ def _created_between(query: _Query) -> tuple[str, str]:
 def _open_token(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 
 async def _json_text(request: web.Request) -> str:
     """The body, which is JSON or empty."""
+    body = await request.read()
     try:
-        text = (await request.text()).removeprefix("\ufeff")
-        if text:
-            json.loads(text)
-    except (ValueError, LookupError, RecursionError) as error:
+        text = body.decode(request.charset or "utf-8").removeprefix("\ufeff")
+        text.encode()
+    except (ValueError, LookupError) as error:
         # A LookupError is a charset that Python does not know.
-        raise _Refused("Invalid JSON content") from error
+        raise _Refused(_invalid_json(str(error))) from error
+    try:
+        if text:
+            payload.read(text)
+    except json.JSONDecodeError as error:
+        if text.lstrip().startswith(("/*", "//")):
+            log.error("A body that begins with a comment: there it is taken, and fails later")  # noqa: TRY400
+        at_end = error.pos >= len(text.rstrip()) and not error.msg.startswith("Unterminated")
+        if text.lstrip().startswith("{") and at_end:
+            cut = "Newtonsoft.Json.JsonSerializationException"
+            raise _Refused(_fault(500, f"The object is cut off: {error}", kind=cut)) from error
+        raise _Refused(_invalid_json(str(error))) from error
+    except (ValueError, RecursionError) as error:
+        raise _Refused(_invalid_json(str(error))) from error
     return text
 
 
+def _invalid_json(why: str) -> web.Response:
+    return _fault(400, why, message="Invalid JSON content", kind=_NOT_JSON)
+
+
 def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
-    text = json.dumps(body, separators=(",", ":"))
+    text = payload.write(body)
     return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
 
@@ -369,12 +453,22 @@ def error_response(status: int, message: str) -> web.Response:
     return _json(status, {"Message": message})
 
 
-def _fault(status: int, exception_message: str) -> web.Response:
+def _fault(
+    status: int,
+    exception_message: str,
+    *,
+    message: str = "",
+    kind: str = "System.ArgumentException",
+) -> web.Response:
     """An error as ASP.NET renders an exception, without a stack of ours."""
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        message, kind = "Something went wrong while processing your request", "System.Exception"
-    else:
-        message = "One or more of the arguments submitted is incorrect"
-        kind = "System.ArgumentException"
-    body = {"Message": message, "ExceptionMessage": exception_message, "ExceptionType": kind}
-    return _json(status, body | {"StackTrace": ""})
+    body = {
+        "Message": message or _SOMETHING_WRONG,
+        "ExceptionMessage": exception_message,
+        "ExceptionType": kind,
+        "StackTrace": "",
+    }
+    return _json(status, body)
+
+
+def _storage_fault() -> web.Response:
+    return _fault(500, _STORAGE_FAULT, kind=_STORAGE_EXCEPTION)

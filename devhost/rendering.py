@@ -1,8 +1,9 @@
 """How instances and histories look in the answers of the Durable HTTP API."""
 
-import json
+import re
 from typing import Any
 
+from devhost import payload
 from devhost.events import NAMES, Event, EventType
 from devhost.store import Instance
 
@@ -19,7 +20,9 @@ _RESULTS = {
     EventType.EXECUTION_COMPLETED,
 }
 _HIDDEN = {EventType.ORCHESTRATOR_STARTED, EventType.ORCHESTRATOR_COMPLETED}
+_HEAD = ("EventType", "EventId", "IsPlayed", "Timestamp")
 _STARTED_DROPS = ("OrchestrationInstance", "ParentInstance", "Version", "Tags", "Name")
+_TIMES = ("Timestamp", "FireAt")
 
 
 def status_payload(
@@ -30,8 +33,9 @@ def status_payload(
     show_output: bool = False,
 ) -> dict[str, Any]:
     """The status of an instance, with times to the second; `historyEvents` only if given."""
-    payload = {
+    shown = {
         "name": instance.name,
+        "version": instance.version or None,
         "instanceId": instance.id,
         "runtimeStatus": instance.status,
         "input": _parsed(instance.input) if show_input else None,
@@ -41,8 +45,8 @@ def status_payload(
         "lastUpdatedTime": instance.updated[:19] + "Z",
     }
     if history is not None:
-        payload["historyEvents"] = _render(history, show_input, show_output)
-    return payload
+        shown["historyEvents"] = _render(history, show_input, show_output)
+    return shown
 
 
 def _parsed(text: str | None) -> Any:
@@ -50,9 +54,14 @@ def _parsed(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text)
+        return payload.read(text)
     except (ValueError, RecursionError):
         return text
+
+
+def _short(time: str) -> str:
+    """A time without the zeros at the end of its fraction, as .NET writes it in JSON."""
+    return re.sub(r"(\.\d*?)0+Z$", lambda found: found[1].rstrip(".") + "Z", time)
 
 
 def _render(history: list[Event], show_input: bool, show_output: bool) -> list[Event]:
@@ -65,23 +74,31 @@ def _render(history: list[Event], show_input: bool, show_output: bool) -> list[E
         folded = kind in _SCHEDULES and entry["EventId"] in finished
         if kind in _HIDDEN or folded:
             continue
-        out = {k: v for k, v in entry.items() if k not in ("EventId", "IsPlayed")}
-        out["EventType"] = NAMES[kind]
+        out: Event = {"EventType": NAMES[kind]}
+        out |= {k: v for k, v in entry.items() if k not in _HEAD}
+        out["Timestamp"] = entry["Timestamp"]
+        out |= {name: _short(out[name]) for name in _TIMES if name in out}
         if kind in _COMPLETIONS:
             source = scheduled[out.pop("TaskScheduledId")]
-            out |= {"ScheduledTime": source["Timestamp"], "FunctionName": source["Name"]}
-            out["Input"] = source.get("Input")
+            out["ScheduledTime"] = _short(source["Timestamp"]).replace("Z", "+00:00")
+            out["FunctionName"] = source["Name"]
+            if "InstanceId" in source:
+                out["InstanceId"] = source["InstanceId"]
+            out["Input"] = None
         elif kind == EventType.EXECUTION_STARTED:
             out["FunctionName"] = out["Name"]
             out = {k: v for k, v in out.items() if k not in _STARTED_DROPS}
         elif kind in _SCHEDULES:
             out.pop("Version")
+            out["Input"] = None
         elif kind == EventType.TIMER_FIRED:
             out.pop("TimerId")
-        if kind in _RESULTS:
-            result = out.pop("Result")
-            if show_output:
-                out["Result"] = _parsed(result)
+        elif kind == EventType.GENERIC_EVENT:
+            out = {"Data": out.pop("Data")} | out
+        if kind in _RESULTS and show_output:
+            out["Result"] = _parsed(out["Result"])
+        elif kind in _RESULTS:
+            out.pop("Result")
         if not show_input:
             out.pop("Input", None)
         shown.append(out)

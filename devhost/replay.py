@@ -12,11 +12,13 @@ list holds no ids. The host derives them, as the .NET shim does for out-of-proce
 4. A retry is attempt, timer, attempt, ... with one timer more after the last failure, due at
    once. A cancelled timer counts as complete. An event goes to the newest waiter, or waits
    in a queue. After continue-as-new, events are carried over to the next generation.
-5. The end is decided only when every action was awaited and no task or timer is open.
+5. While suspended, all that arrives and all that is asked for is held until the resume.
+6. The end is decided only when every action was awaited and no task or timer is open.
 
 Everything here is pure: history and answer in, `Turn` out.
 """
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ Action = dict[str, Any]
 
 _CALL_ACTIVITY, _ACTIVITY_RETRY, _CALL_SUB, _SUB_RETRY = 0, 1, 2, 3
 _CONTINUE_AS_NEW, _TIMER, _WAIT, _WHEN_ANY, _WHEN_ALL = 4, 5, 6, 11, 12
+_UNTRACED = {"ParentTraceContext": None, "Tags": None}
 _NOT_SERVED = {7: "call_entity", 8: "call_http", 9: "signal_entity", 10: "signal_entity"}
 
 
@@ -45,9 +48,10 @@ class Completed:
 
 @dataclass(frozen=True)
 class Failed:
-    """The orchestrator raised; `error` is the text of the exception."""
+    """The orchestrator raised; `error` is the text of the exception, `kind` of another failure."""
 
     error: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class _Replay:
         self.open: dict[int, Callable[[bool], None]] = {}
         self.waiters: dict[str, list[_Node]] = defaultdict(list)
         self.buffered: dict[str, deque[Event]] = defaultdict(deque)
+        self.held: list[Event] | None = None
         self.turn = Turn()
 
     def run(self) -> Turn:
@@ -128,6 +133,8 @@ class _Replay:
         missing = [entry for id_, entry in self.recorded.items() if id_ >= self.next_id]
         if missing:
             raise _mismatch(missing[0], "the code no longer asks for it")
+        if self.held is not None:
+            return Turn()
         if self.exhausted and not self.open:
             self.turn.ending = self._ending()
         return self.turn
@@ -145,6 +152,17 @@ class _Replay:
         match entry["EventType"]:
             case EventType.ORCHESTRATOR_STARTED:
                 self.now = entry["Timestamp"]
+                return
+            case EventType.EXECUTION_SUSPENDED:
+                self.held = []
+                return
+            case EventType.EXECUTION_RESUMED:
+                held, self.held = self.held or [], None
+                for event_held in held:
+                    self._apply(event_held)
+                return
+            case _ if self.held is not None:
+                self.held.append(entry)
                 return
             case EventType.EXECUTION_STARTED:
                 self.execution_id = entry["OrchestrationInstance"]["ExecutionId"]
@@ -211,19 +229,29 @@ class _Replay:
         """Invoke an activity or a sub-orchestration."""
         name, input_ = action["functionName"], action["input"]
         if action["actionType"] in (_CALL_ACTIVITY, _ACTIVITY_RETRY):
-            id_ = self._schedule(EventType.TASK_SCHEDULED, name, Version="", Input=None)
+            id_ = self._schedule(
+                EventType.TASK_SCHEDULED, name, Version="", Input=None, **_UNTRACED
+            )
             if id_ not in self.recorded:
                 self.turn.inputs[id_] = input_
         else:
-            child = action.get("instanceId") or f"{self.execution_id}:{self.next_id}"
+            child = action.get("instanceId") or self._child_id()
             id_ = self._schedule(
                 EventType.SUB_ORCHESTRATION_CREATED,
                 name,
                 Version=action.get("version") or "",
                 InstanceId=child,
                 Input=input_,
+                **_UNTRACED,
             )
         self.open[id_] = on_result
+
+    def _child_id(self) -> str:
+        """The id of the generation, as a GUID is written, and the number of the task."""
+        grouped = re.sub(
+            r"^(\w{8})(\w{4})(\w{4})(\w{4})(\w{12})$", r"\1-\2-\3-\4-\5", self.execution_id
+        )
+        return f"{grouped}:{self.next_id}"
 
     def _attempt(self, action: Action, node: _Node, number: int) -> None:
         """Invoke an attempt; on failure a timer, then the next attempt or the end."""
@@ -244,6 +272,8 @@ class _Replay:
         self._call(action, on_result)
 
     def _timer(self, fire_at: str, node: _Node, *, cancelled: bool) -> None:
+        if not re.match(r"\d{4}-", fire_at):
+            raise OrchestrationFault(f"Could not convert string to DateTime: {fire_at}.")
         id_ = self._schedule(EventType.TIMER_CREATED, None, FireAt=stamp(moment(fire_at)))
         if cancelled:
             node.finished = True

@@ -1,12 +1,21 @@
-"""The HTTP side: the app's routes and the Durable HTTP API on one loopback port."""
+"""The HTTP side: the app's routes and the Durable HTTP API on one loopback port.
+
+There are no keys, so that a request must come from this machine's own tools and pages: one with a
+foreign Host or Origin is refused. A web page that a browser shows can't call the host then, nor
+can a name that leads to 127.0.0.1.
+"""
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import azure.functions as func
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from azure.durable_functions.models.utils import http_utils
 from multidict import MultiMapping
 
@@ -17,8 +26,10 @@ from devhost.engine import Engine, Point
 from devhost.management import ManagementApi, error_response
 from devhost.routing import Router, route_of
 from devhost.store import Store
+from devhost.worker import FunctionFailed
 
 log = logging.getLogger("devhost.server")
+http_log = logging.getLogger("devhost.http")
 
 _BODY_LIMIT = 100 * 1024 * 1024  # that of the Functions host
 _STATUSES = range(200, 1000)
@@ -35,8 +46,10 @@ class Server:
         state: Path | str,
         clock: Clock | None = None,
         on_point: Callable[[Point, str], None] | None = None,
+        *,
+        like_azure: bool = False,
     ) -> None:
-        """Open the state file; `:memory:` keeps nothing. For `on_point` see `Engine`.
+        """Open the state file; `:memory:` keeps nothing. For the other options see `Engine`.
 
         Raises:
             StateFileError: The state file can't be used.
@@ -51,13 +64,14 @@ class Server:
             self.store,
             app,
             self._clock,
-            activity_threads=app.activity_threads,
-            default_version=app.default_version,
+            app.settings,
+            like_azure=like_azure,
             on_crash=self._crashed,
             on_point=on_point,
         )
-        self._api = ManagementApi(self.engine, app.hub)
-        routes = (route_of(app.route_prefix, f) for f in app.of_kind("httpTrigger"))
+        self._api = ManagementApi(self.engine, app.settings.hub)
+        prefix = app.settings.route_prefix
+        routes = (route_of(prefix, f) for f in app.functions if f.kind == "httpTrigger")
         self._router = Router(routes)
         self._runner: web.AppRunner | None = None
         self._timers: list[asyncio.Task[None]] = []
@@ -72,11 +86,15 @@ class Server:
             OSError: The port is taken.
         """
         loop = asyncio.get_running_loop()
-        self._app.loop, self._failure = loop, loop.create_future()
+        self._app.worker.loop, self._failure = loop, loop.create_future()
+        http_log.addFilter(_no_traceback_of_malformed)
         site_app = web.Application(client_max_size=_BODY_LIMIT)
         site_app.add_routes([web.route("*", "/{path:.*}", self._serve)])
         self._runner = web.AppRunner(
-            site_app, access_log=None, shutdown_timeout=_LAST_ANSWERS_SECONDS
+            site_app,
+            access_log=None,
+            logger=http_log,
+            shutdown_timeout=_LAST_ANSWERS_SECONDS,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, _ADDRESS, port)
@@ -85,7 +103,7 @@ class Server:
         self._app.client_binding = self._api.client_binding(origin)
         self.engine.start()
         self._timers = [
-            asyncio.create_task(timers.run(self._app, function, self._clock))
+            asyncio.create_task(timers.run(self._app, function, self._clock, self.store))
             for function in self._app.of_kind("timerTrigger")
         ]
         return origin
@@ -108,9 +126,12 @@ class Server:
         ended = await asyncio.to_thread(self.engine.stop, grace)
         if self._runner:
             await self._runner.cleanup()
-        # The SDK's client keeps a session for the process, and has no public way to close it.
-        await http_utils._close_session()  # noqa: SLF001
-        ended = ended and self._app.idle
+        # The SDK's client keeps a session for the process, and has no public way to close it;
+        # before 1.5 it kept none.
+        close_session = getattr(http_utils, "_close_session", None)
+        if close_session:
+            await close_session()
+        ended = ended and self._app.worker.idle
         if self._failure and self._failure.done():
             self._failure.exception()  # asyncio complains of one that nobody looked at
         if ended:
@@ -118,7 +139,7 @@ class Server:
         return ended
 
     def _crashed(self, error: BaseException) -> None:
-        failure, loop = self._failure, self._app.loop
+        failure, loop = self._failure, self._app.worker.loop
 
         def tell() -> None:
             if failure and not failure.done():
@@ -131,6 +152,9 @@ class Server:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request: the Durable HTTP API, a function, or 404 with an empty body."""
+        if refusal := _foreign(request):
+            log.warning("%s %s is refused: %s", request.method, request.path, refusal)
+            return error_response(403, refusal)
         try:
             if self._api.serves(request.path):
                 return await self._api.handle(request)
@@ -151,19 +175,71 @@ class Server:
     async def _call(
         self, request: web.Request, function: FunctionInfo, route_values: dict[str, str]
     ) -> web.Response:
+        if function.not_served:
+            log.error("%s It was called.", function.why_not)
+            return error_response(501, f"{function.why_not} See devhost/README.md.")
+        body = await request.read()
         asked = func.HttpRequest(
             request.method,
             str(request.url),
             headers=_joined(request.headers),
-            params=_joined(request.query),
+            params={name: value for name, value in _joined(request.query).items() if value},
             route_params=route_values,
-            body=await request.read(),
+            # The Functions host hands on no body that does not say how long it is.
+            body=body if "Content-Length" in request.headers else b"",
         )
         try:
-            return _response(await self._app.invoke(function, asked))
-        except Exception:
-            log.exception("Function %s failed", function.name)
+            return _response(await asyncio.wrap_future(self._app.invoke(function, asked)))
+        except FunctionFailed as failed:
+            log.error("Function %s failed: %s\n%s", function.name, failed, failed.trace)  # noqa: TRY400
             return web.Response(status=500)
+        except Exception:
+            log.exception("Function %s gave no answer", function.name)
+            return web.Response(status=500)
+
+
+def _foreign(request: web.Request) -> str:
+    """Why a request does not come from this machine's own; empty if it does."""
+    try:
+        # That of an absolute target, and that of the Host header.
+        hosts = {request.url.host or "", _host_of(f"//{request.host}")}
+    except ValueError:
+        hosts = {request.headers.get("Host", "")}
+    if foreign := [host for host in hosts if not _is_loopback(host)]:
+        return f"The host {foreign[0]!r} is not this machine's own: use 127.0.0.1 or localhost."
+    origin = request.headers.get("Origin")
+    if origin is not None and not _is_loopback(_host_of(origin)):
+        return f"A page of the origin {origin!r} may not call this host."
+    if request.headers.get("Sec-Fetch-Site", "").lower() in ("cross-site", "same-site"):
+        page = origin or request.headers.get("Referer", "")
+        if not _is_loopback(_host_of(page)):
+            return "A page of another site may not call this host."
+    return ""
+
+
+def _host_of(url: str | None) -> str:
+    try:
+        return urlsplit(url or "").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _no_traceback_of_malformed(record: logging.LogRecord) -> bool:
+    """A filter: a request that is no HTTP is the sender's fault, and worth one line at most."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError):
+        return True
+    record.exc_info, record.levelno, record.levelname = None, logging.DEBUG, "DEBUG"
+    return http_log.isEnabledFor(logging.DEBUG)
 
 
 def _joined(values: MultiMapping[str]) -> dict[str, str]:
@@ -171,9 +247,7 @@ def _joined(values: MultiMapping[str]) -> dict[str, str]:
     return {name: ",".join(values.getall(name)) for name in values}
 
 
-def _response(answer: object) -> web.Response:
-    if answer is None:
-        return web.Response(status=204)
+def _response(answer: Any) -> web.Response:
     if isinstance(answer, str):
         return web.Response(text=answer)
     if not isinstance(answer, func.HttpResponse):
@@ -182,7 +256,10 @@ def _response(answer: object) -> web.Response:
         raise ValueError(f"{answer.status_code} is no status of an HTTP answer")
     response = web.Response(status=answer.status_code, body=answer.get_body())
     for name, value in answer.headers.items():
-        response.headers.add(name, value)
+        if name.lower() == "set-cookie":
+            response.headers.add(name, value)
+        else:
+            response.headers[name] = value  # of a name that comes again, the last one
     if "Content-Type" not in answer.headers:
         charset = f"; charset={answer.charset}" if answer.mimetype.startswith("text/") else ""
         response.headers["Content-Type"] = answer.mimetype + charset

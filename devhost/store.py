@@ -1,7 +1,8 @@
 """The state of the task hub: one SQLite file.
 
 `instances` holds a row for each orchestration, `history` its events of this generation,
-`inbox` the messages that wait for it, `tasks` the activities to run. A message becomes
+`inbox` the messages that wait for it, `tasks` the activities to run; `timers` the last and next
+times of timer triggers. A message becomes
 visible at a time: that is all that a timer is. Messages and tasks carry the id of the
 execution (generation) they belong to, so that a result or a timer of an earlier generation
 can be told from one of this generation.
@@ -45,6 +46,8 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_instance ON tasks (instance_id);
 """
+# Added to the files of the first version when they are opened.
+_TIMERS = "CREATE TABLE IF NOT EXISTS timers (name TEXT PRIMARY KEY, status TEXT) WITHOUT ROWID"
 
 TERMINAL = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 """The statuses in which an instance does nothing more."""
@@ -177,6 +180,7 @@ class Store:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        db.execute(_TIMERS)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
         # A killed process loses nothing; a power cut may lose the last commits, which is
@@ -300,39 +304,43 @@ class Store:
         )
 
     def ready(self, now: str, limit: int = 100) -> list[str]:
-        """Ids of instances that have something to do at `now`, longest waiting first.
-
-        A suspended instance takes nothing but a resume or a terminate.
-        """
+        """Ids of instances that have something to do at `now`, longest waiting first."""
         rows = self._rows(
             "SELECT instance_id, min(position) FROM inbox INDEXED BY inbox_visible"
             " JOIN instances ON id = instance_id"
-            " WHERE visible_at <= ? AND (status <> 'Suspended' OR control)"
+            " WHERE visible_at <= ?"
             " GROUP BY instance_id ORDER BY 2 LIMIT ?",
             *(now, limit),
         )
         return [str(row[0]) for row in rows]
 
     def next_due(self) -> str | None:
-        """When the next message to an instance that is not suspended becomes visible."""
+        """When the next message becomes visible."""
         rows = self._rows(
             "SELECT visible_at FROM inbox JOIN instances ON id = instance_id"
-            " WHERE status <> 'Suspended' OR control ORDER BY visible_at LIMIT 1"
+            " ORDER BY visible_at LIMIT 1"
         )
         return str(rows[0][0]) if rows else None
 
     def messages(self, id_: str, now: str) -> list[Message]:
         """The visible messages of an instance, in the order in which they became so."""
         rows = self._rows(
-            "SELECT position, execution_id, control, event FROM inbox"
+            "SELECT position, execution_id, control, event, visible_at FROM inbox"
             " WHERE instance_id = ? AND visible_at <= ? ORDER BY position",
             *(id_, now),
         )
-        messages = [
+        return [
             Message(int(str(row[0])), row[1] and str(row[1]), bool(row[2]), json.loads(str(row[3])))  # type: ignore[arg-type]
-            for row in rows
+            for row in _in_order(rows)
         ]
-        return _in_order(messages)
+
+    def postpone(self, positions: Iterable[int], visible_at: str) -> None:
+        """Make messages visible at a later time."""
+        with self.transaction():
+            self._db.executemany(
+                "UPDATE inbox SET visible_at = ? WHERE position = ?",
+                [(visible_at, position) for position in positions],
+            )
 
     def consume(self, positions: Iterable[int]) -> None:
         """Remove messages that were dealt with."""
@@ -346,6 +354,17 @@ class Store:
                 "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ? AND timer_id = ?",
                 [(id_, execution_id, timer_id) for timer_id in timer_ids],
             )
+
+    # -- timer triggers -------------------------------------------------------------------
+
+    def timer(self, name: str) -> dict[str, str] | None:
+        """What was stored of a timer trigger, or None."""
+        rows = self._rows("SELECT status FROM timers WHERE name = ?", name)
+        return json.loads(str(rows[0][0])) if rows else None
+
+    def save_timer(self, name: str, status: dict[str, str]) -> None:
+        """Store the times of a timer trigger."""
+        self._write("INSERT OR REPLACE INTO timers VALUES (?, ?)", name, json.dumps(status))
 
     # -- activities -----------------------------------------------------------------------
 
@@ -376,15 +395,16 @@ class Store:
                 self.send(task.instance_id, result, execution_id=task.execution_id)
 
 
-def _in_order(messages: list[Message]) -> list[Message]:
-    """In the order in which they came: a timer when it was due, not when it was made.
+def _in_order(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """In the order in which they came: a timer when it became visible, not when it was made.
 
     All others stay in the order in which they were sent, whatever the clock did meanwhile.
     """
     times, latest = {}, ""
-    for message in messages:
-        at = max(latest, message.event["Timestamp"])
-        times[message.position] = at
-        if message.event["EventType"] != EventType.TIMER_FIRED:
-            latest = at
-    return sorted(messages, key=lambda message: times[message.position])
+    for position, _, _, text, visible_at in rows:
+        event = json.loads(str(text))
+        if event["EventType"] == EventType.TIMER_FIRED:
+            times[position] = max(latest, str(visible_at))
+        else:
+            times[position] = latest = max(latest, event["Timestamp"])
+    return sorted(rows, key=lambda row: times[row[0]])

@@ -18,11 +18,22 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
-from devhost.events import NAMES, SCHEDULING, Event, EventType, event, execution_started
+from devhost.events import (
+    NAMES,
+    SCHEDULING,
+    Event,
+    EventType,
+    event,
+    execution_started,
+    moment,
+    stamp,
+)
 
+_EARLY = timedelta(seconds=1)
 _KINDS = {name: kind for kind, name in NAMES.items()}
 _ASKED_BY = {
     EventType.TASK_COMPLETED: EventType.TASK_SCHEDULED,
@@ -137,11 +148,14 @@ def _turns(works: list[_Work], arrivals: list[Event]) -> Iterator[Event]:
 
 
 def _arrived_at(arrived: Event) -> str:
-    # A timer's event may bear the time at which the timer was made.
-    return max(_ticks(arrived["Timestamp"]), _ticks(arrived.get("FireAt", "")))
+    # A timer's event bears the time at which the timer was made; it fires up to a second early.
+    at = _ticks(arrived["Timestamp"])
+    if "FireAt" not in arrived:
+        return at
+    return max(at, stamp(moment(_ticks(arrived["FireAt"])) - _EARLY))
 
 
 def _ticks(text: str) -> str:
-    """The time with all seven digits, which .NET leaves out where they are 0; sorts as text."""
-    seconds, _, fraction = text.removesuffix("Z").partition(".")
+    """The time in the form of `stamp`; .NET leaves out zeros, and writes `Z` as `+00:00` too."""
+    seconds, _, fraction = text.removesuffix("Z").removesuffix("+00:00").partition(".")
     return f"{seconds}.{fraction:0<7}Z"

@@ -135,7 +135,7 @@ class Poll(InternalModel):
     looked: bool = True
     rules: Rules | None = None
     settings: Settings | None = None
-    result: str | None = Field(default=None, exclude=True, repr=False)
+    result: Text | None = Field(default=None, exclude=True, repr=False)
 
     @property
     def saw_job(self) -> bool:

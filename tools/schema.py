@@ -24,9 +24,9 @@ def make_schema() -> dict[str, Any]:
     definitions = whole.pop("$defs")
     whole["properties"].pop("name")
     whole["required"].remove("name")
-    whole["title"] = "A source"
     definitions["Source"] = whole
     for each in definitions.values():
+        _shorten(each)
         _take_settings(each)
     # A source that names a preset says what it has of its own, at any depth.
     parts = {f"Part{name}": _any_part(each) for name, each in definitions.items()}
@@ -58,12 +58,26 @@ def make_schema() -> dict[str, Any]:
     }
 
 
+def _shorten(schema: Any) -> None:
+    """Leave out the titles, which repeat the keys, and all but the first line of a text."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        if isinstance(schema.get("description"), str):
+            schema["description"] = schema["description"].partition("\n")[0]
+        for inner in schema.values():
+            _shorten(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _shorten(inner)
+
+
 def _take_settings(schema: Any) -> None:
     """Let ${NAME} stand wherever a value is no text."""
     for name, each in schema.get("properties", {}).items():
         kind = each.get("type")
         if kind in _NOT_TEXT:
-            outside = {key: each.pop(key) for key in ("default", "title") if key in each}
+            outside = {"default": each.pop("default")} if "default" in each else {}
             schema["properties"][name] = {"anyOf": [each, _SETTING], **outside}
 
 

@@ -15,8 +15,8 @@ from http import HTTPStatus
 import azure.durable_functions as df
 import azure.functions as func
 
-from activities.cancel_job import ask_source
 from adapters import hub
+from adapters.cancelling import ask_source
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
 from domain.errors import Fault, InvalidInput

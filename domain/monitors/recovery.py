@@ -65,9 +65,14 @@ def effective_row(
     return row.ended(Verdict(state=State.TERMINATED, reason=reason, ended_at=at or now))
 
 
-def polled_since(row: MonitorRow, moment: datetime) -> bool:
-    """Whether this run polled at or after the moment, and was not started again since."""
-    return row.last_poll_at is not None and row.last_poll_at >= moment and not row.resumed
+def polled_since(row: MonitorRow, hub_since: datetime) -> bool:
+    """Whether this run polled in the task hub that began then, and was not started again since.
+
+    A poll of the hub before may have been under way when that was lost: the first minute says
+    nothing.
+    """
+    at = row.last_poll_at
+    return at is not None and at > hub_since + START_GRACE and not row.resumed
 
 
 def decide_recovery(

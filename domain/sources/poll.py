@@ -137,6 +137,7 @@ class _Reader:
             progress=self._progress(),
             message=self._message(),
             detail=detail,
+            result=self._result() if outcome.is_end else None,
         )
 
     def _trouble(self) -> str:
@@ -215,6 +216,20 @@ class _Reader:
             given, fault = None, f"the expression {expression.text} gives no value of JSON"
         self._note("message", expression, given, fault)
         return None if given is None else clean(self._source, text, MESSAGE_LENGTH) or None
+
+    def _result(self) -> str | None:
+        """The result of a job that ended, as JSON text without the source's own credentials."""
+        expression = self._source.status.result
+        if expression is None:
+            return None
+        given, fault = self._search(expression)
+        text = None
+        try:
+            text = None if given is None else json.dumps(given, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            fault = f"the expression {expression.text} gives no value of JSON"
+        self._note("result", expression, given if text else None, fault)
+        return text and self._source.redact(text)
 
 
 def _number(value: object) -> tuple[float | None, float | None]:

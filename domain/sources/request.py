@@ -212,6 +212,8 @@ class StatusEndpoint(LookEndpoint):
         progress_scale: The number that means 100 %, where the source tells a part of it: 1 for a
             ratio.
         progress_total: Where the answer says the number that means 100 %: the total of the work.
+        result: Where the answer about a job that ended has its result; any JSON value. It is kept
+            with the end of the watch, up to 16 KiB.
     """
 
     status: JmesPath
@@ -219,6 +221,7 @@ class StatusEndpoint(LookEndpoint):
     progress_scale: float = Field(default=100, gt=0)
     progress_total: JmesPath | None = None
     message: JmesPath | None = None
+    result: JmesPath | None = None
 
     @classmethod
     def _ids_in_answer(cls, info: ValidationInfo) -> set[str]:

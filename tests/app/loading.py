@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.app import worker_rules
+from devhost import worker_rules
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,11 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
-from tests.app.worker_rules import faults_of, the_app_of
+from devhost.worker_rules import NotOneApp, faults_of, late_faults_of, the_app_of
 
 Code = Callable[..., Any]
+
+DECLARED = "the following parameters are declared in"
 
 
 def plain(value: str) -> str:
@@ -117,7 +119,8 @@ def faults(bind: Callable[[df.DFApp, Code], None], code: Code) -> list[str]:
     app = df.DFApp()
     bind(app, code)
     app.function_name("Page")(app.route(route="page", trigger_arg_name="value")(page))
-    return faults_of(app.get_functions()[0])
+    function = app.get_functions()[0]
+    return faults_of(function) + late_faults_of(function)
 
 
 @pytest.mark.parametrize(
@@ -140,17 +143,49 @@ def test_what_keeps_the_rules_loads(bind: Callable[[df.DFApp, Code], None], code
 @pytest.mark.parametrize(
     ("bind", "code", "fault"),
     [
-        (activity, subscripted, "value: dict[str, typing.Any] is no class"),
-        (activity, optional, "value: str | None is no class"),
-        (activity, with_another, "other: a parameter, but no binding"),
-        (activity, with_none, "value: a binding, but no parameter"),
-        (activity, with_other_context, "context: must be an azure.functions.Context"),
-        (activity, out, "value: Out does not agree with the direction of the binding"),
-        (route, page_of_number, "value: httpTrigger can't be int"),
-        (route, number_page, "return: http can't be int"),
-        (route, mapping_page, "return: dict[str, str] is no class"),
-        (timer, page, "value: timerTrigger can't be HttpRequest"),
-        (timer, tick_with_result, "return: nothing takes the value"),
+        (
+            activity,
+            subscripted,
+            "binding value has invalid non-type annotation dict[str, typing.Any]",
+        ),
+        (activity, optional, "binding value has invalid non-type annotation str | None"),
+        (activity, with_another, f"{DECLARED} Python but not in function.json: {{'other'}}"),
+        (activity, with_none, f"{DECLARED} function.json but not in Python: {{'value'}}"),
+        (
+            activity,
+            with_other_context,
+            (
+                'the "context" parameter is expected to be of type azure.functions.Context, got '
+                "<class 'str'>"
+            ),
+        ),
+        (
+            activity,
+            out,
+            (
+                'binding value is declared to have the "in" direction in function.json, but its '
+                "annotation is azure.functions.Out in Python"
+            ),
+        ),
+        (
+            route,
+            page_of_number,
+            (
+                'type of value binding in function.json "httpTrigger" does not match its Python '
+                'annotation "int"'
+            ),
+        ),
+        (route, number_page, 'Python return annotation "int" does not match binding type "http"'),
+        (route, mapping_page, "has invalid non-type return annotation dict[str, str]"),
+        (
+            timer,
+            page,
+            (
+                'type of value binding in function.json "timerTrigger" does not match its Python '
+                'annotation "HttpRequest"'
+            ),
+        ),
+        (timer, tick_with_result, "nothing takes what it returns"),
         (bad_name, plain, "the host takes no such name"),
         (bound_twice, client_as_input, "value: bound twice"),
     ],
@@ -167,5 +202,5 @@ def test_the_module_must_hold_one_app(apps: int) -> None:
     for number in range(apps):
         setattr(module, f"app{number}", df.DFApp())
     module.__dict__["blueprint"] = df.Blueprint()
-    with pytest.raises(SystemExit, match="not one"):
+    with pytest.raises(NotOneApp, match="function app instances"):
         the_app_of(module)

@@ -30,28 +30,32 @@ def test_the_last_generation_of_a_sub_orchestration_answers_its_parent(hub: Hub)
 
 
 def test_a_new_generation_begins_anew(hub: Hub) -> None:
-    """Its input, time of creation and history are its own; its custom status is not kept."""
+    """Its input, time of creation and history are its own.
+
+    The custom status is kept until the generation's second turn.
+    """
     id_ = hub.start("Generations", "first")
     eventually(lambda: hub.status(id_)["customStatus"] == "first")
     before = hub.status(id_)
     # Times are shown to the second, so a second must pass to see that one moved.
-    hub.output("Sleep", 1.0)
+    hub.output("Sleep", 3.0)
     hub.raise_event(id_, "go")
     after = eventually(lambda: hub.status(id_), lambda status: status["input"] == '"second"')
     assert (after["name"], after["instanceId"]) == (before["name"], before["instanceId"])
     assert after["runtimeStatus"] == "Running"
     assert created(after) > created(before)
     assert kinds(hub, id_) == ["ExecutionStarted"]
-    eventually(lambda: hub.status(id_)["customStatus"] is None)
+    assert after["customStatus"] == "first"
     hub.raise_event(id_, "go", "over")
-    assert hub.end(id_)["output"] == "over"
+    end = hub.end(id_)
+    assert (end["output"], end["customStatus"]) == ("over", None)
 
 
 def test_a_generation_waits_for_its_open_timer(hub: Hub) -> None:
     """Only when no timer and no task is open does the next one begin."""
-    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 1.0})
+    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 3.0})
     eventually(lambda: kinds(hub, id_).count("TaskCompleted") == 2)
-    assert hub.status(id_)["input"] == {"seconds": 1.0}
+    assert hub.status(id_)["input"] == {"seconds": 3.0}
     assert "TimerFired" not in kinds(hub, id_)
     hub.raise_event(id_, "go")
     eventually(lambda: hub.status(id_)["input"] == '{"seconds": 0}')
@@ -61,9 +65,9 @@ def test_a_generation_waits_for_its_open_timer(hub: Hub) -> None:
 
 def test_a_cancelled_timer_does_not_hold_it_up(hub: Hub) -> None:
     """Nor does it complete anything in the next generation, when its time comes."""
-    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 0.4, "cancel": True})
+    id_ = hub.start("ContinueWithOpenTimer", {"seconds": 3.0, "cancel": True})
     eventually(lambda: hub.status(id_)["input"] == '{"seconds": 0}')
-    hub.output("Sleep", 0.4)
+    hub.output("Sleep", 4.0)
     assert kinds(hub, id_) == ["ExecutionStarted"]
     hub.raise_event(id_, "go")
     assert hub.end(id_)["output"] == "second"
@@ -71,9 +75,9 @@ def test_a_cancelled_timer_does_not_hold_it_up(hub: Hub) -> None:
 
 def test_a_timer_of_an_earlier_generation_fires_into_nothing(hub: Hub) -> None:
     """Though a timer of this generation has the same number."""
-    id_ = hub.start("ContinueAtOnce", 0.3)
+    id_ = hub.start("ContinueAtOnce", 3.0)
     eventually(lambda: hub.status(id_)["input"] == "0")
-    hub.output("Sleep", 0.4)
+    hub.output("Sleep", 4.0)
     assert hub.status(id_)["runtimeStatus"] == "Running"
     hub.raise_event(id_, "go", "the event")
     assert hub.end(id_)["output"] == "the event"

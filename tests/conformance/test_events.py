@@ -42,7 +42,7 @@ def test_an_event_that_is_no_json_by_its_header_is_400(hub: Hub, content_type: s
     assert answer.json() == {"Message": "Only application/json request content is supported"}
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"nonsense", b"\xff", b"[" * 100_000, b""])
 def test_an_event_that_is_no_json_by_its_body_is_400(hub: Hub, body: bytes) -> None:
     answer = hub.ask(
         "POST",
@@ -95,14 +95,6 @@ def test_what_the_client_raises_arrives_as_text(hub: Hub, data: Any, text: str) 
     id_ = hub.waiting()
     hub.client("raise_event", instance_id=id_, event_name="go", event_data=data)
     assert hub.end(id_)["output"] == text
-
-
-def test_no_body_arrives_as_nothing(hub: Hub) -> None:
-    id_ = hub.waiting()
-    path = f"/instances/{id_}/raiseEvent/go"
-    hub.ask("POST", path, headers={"Content-Type": "application/json"})
-    status = hub.end(id_)
-    assert (status["runtimeStatus"], status["output"]) == ("Completed", None)
 
 
 def test_a_large_event_arrives(hub: Hub) -> None:

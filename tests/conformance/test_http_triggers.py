@@ -105,7 +105,7 @@ def test_values_of_a_route_are_decoded(hub: Hub, path: str, value: str) -> None:
 )
 def test_odd_paths_are_survived(hub: Hub, path: str) -> None:
     status, _ = raw(hub, "GET", path)
-    assert status in (200, 400, 404)
+    assert status in (200, 400, 404, 405)
     assert hub.send("GET", "/api/verbs/get").ok
 
 
@@ -134,9 +134,23 @@ def test_text_is_sent_as_text(hub: Hub) -> None:
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
-def test_nothing_is_204(hub: Hub) -> None:
-    answer = hub.send("GET", "/api/answers/nothing")
-    assert (answer.status_code, answer.content) == (204, b"")
+def test_nothing_is_no_answer(hub: Hub) -> None:
+    assert hub.send("GET", "/api/answers/nothing").status_code == 500
+
+
+def test_a_query_value_that_is_empty_is_dropped(hub: Hub) -> None:
+    answer = hub.send("GET", "/api/DefaultRoute?a=&b=1&c")
+    assert answer.json()["params"] == {"b": "1"}
+
+
+def test_a_body_that_does_not_say_its_length_is_not_handed_on(hub: Hub) -> None:
+    answer = hub.send("POST", "/api/DefaultRoute", data=iter([b"in ", b"pieces"]))
+    assert answer.json()["body"] == ""
+
+
+def test_of_a_header_that_comes_again_the_last_one_is_sent(hub: Hub) -> None:
+    answer = hub.send("GET", "/api/answers/repeated")
+    assert answer.headers["X-Twice"] == "second"
 
 
 def test_bytes_are_sent_as_they_are(hub: Hub) -> None:

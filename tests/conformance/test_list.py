@@ -22,7 +22,7 @@ def pages(hub: Hub, **query: Any) -> Iterator[list[dict[str, Any]]]:
         answer = ask(hub, token, **query)
         assert answer.status_code == 200
         yield answer.json()
-        token = answer.headers[TOKEN]
+        token = answer.headers.get(TOKEN, "")
         if not token:
             return
 
@@ -66,12 +66,12 @@ def test_the_slash_at_the_end_may_be_missing(hub: Hub, three: str, path: str) ->
 
 
 def test_over_100_instances_need_the_token(hub: Hub, many: str) -> None:
-    """A page holds 100; the header is there on the last page too, empty."""
+    """A page holds 100; the last page has no header."""
     found = list(pages(hub, instanceIdPrefix=many))
     assert [len(page) for page in found] == [100, 5]
     assert ids(hub, instanceIdPrefix=many) == [f"{many}-{n:03}" for n in range(105)]
     last = ask(hub, instanceIdPrefix=many, top=1000)
-    assert last.headers[TOKEN] == ""
+    assert TOKEN not in last.headers
 
 
 def test_the_client_reads_one_page_only(hub: Hub, many: str) -> None:
@@ -86,16 +86,16 @@ def test_top_is_the_size_of_a_page(hub: Hub, many: str) -> None:
 
 def test_a_page_that_is_just_full_is_the_last(hub: Hub, many: str) -> None:
     answer = ask(hub, instanceIdPrefix=many, top=105)
-    assert (len(answer.json()), answer.headers[TOKEN]) == (105, "")
+    assert (len(answer.json()), TOKEN in answer.headers) == (105, False)
 
 
-@pytest.mark.parametrize("top", ["0", "-1", "1e99", "abc", "", "99999999999", "1.5", "inf", "٣"])
+@pytest.mark.parametrize("top", ["0", "1e99", "abc", "", "99999999999", "1.5", "inf", "٣"])
 def test_a_top_that_makes_no_sense_is_none(
     hub: Hub, many: str, other_host: str | None, top: str
 ) -> None:
-    """The storage of another host may refuse zero and less."""
+    """The storage of another host may refuse zero."""
     answer = ask(hub, instanceIdPrefix=many, top=top)
-    if other_host is None or top not in ("0", "-1"):
+    if other_host is None or top != "0":
         assert (answer.status_code, len(answer.json())) == (200, 100)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from devhost import worker_rules
 from tests.conformance.hub import Hub, eventually, new_id
 
 APP = Path(__file__).parent / "app"
-RULES = Path(__file__).parent.parent / "app" / "worker_rules.py"
+RULES = Path(worker_rules.__file__)
 
 
 def test_the_app_is_one_that_the_real_worker_loads() -> None:

@@ -20,7 +20,7 @@ LINKS = {
     "suspendPostUri",
     "resumePostUri",
 }
-ODD_IDS = ["a b", "a+b", "ä-ö", "a&b=c", "a%20b", "a'b\"c", "{a}", "a:b;c,d", "名前"]
+ODD_IDS = ["a b", "ä-ö", "a&b=c", "a'b\"c", "{a}", "50%-", "a:b;c,d", "名前"]
 
 
 def post(hub: Hub, name: str, id_: str = "", **options: Any) -> requests.Response:
@@ -66,6 +66,50 @@ def test_the_links_lead_to_the_instance(hub: Hub, id_: str) -> None:
     assert purged.json() == {"instancesDeleted": 1}
 
 
+@pytest.mark.parametrize("path", ["a%2Bb", "a%2520b"])
+def test_the_id_in_a_path_is_decoded_twice(hub: Hub, path: str) -> None:
+    """Once by ASP.NET, and once more as a form, in which a plus is a blank."""
+    id_ = new_id()
+    answer = hub.ask("POST", f"/orchestrators/GetInput/{path}{id_}")
+    assert answer.json()["id"] == f"a b{id_}"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("a%2Fb", 404), ("%00", 400), ("x" * 513, 500), ("%2F", 202)]
+)
+def test_ids_that_are_refused_or_replaced(hub: Hub, path: str, code: int) -> None:
+    answer = hub.ask("POST", f"/orchestrators/GetInput/{path}")
+    assert answer.status_code == code
+    if code == 202:
+        assert answer.json()["id"] not in ("", "/")
+
+
+def test_an_id_of_white_space_is_refused(hub: Hub, other_host: str | None) -> None:
+    """There it poisons the queue, and each redelivery backs off all orchestrations."""
+    if other_host:
+        pytest.skip("it would stall the hub")
+    answer = hub.ask("POST", "/orchestrators/GetInput/%09")
+    assert answer.status_code == 400
+    assert "on the real host this stalls the hub" in answer.json()["Message"]
+    assert hub.ask("GET", "/instances/%09").status_code == 404
+
+
+@pytest.mark.parametrize("sign", ["\ufffe", "\uffff"])
+def test_text_that_xml_can_not_carry_is_500(hub: Hub, sign: str) -> None:
+    """In an event or a reason; the queue is XML, unless host.json asks for Base64."""
+    id_ = hub.waiting()
+    assert hub.raise_event(id_, "go", f"a{sign}b").status_code == 500
+    assert hub.operate(id_, "terminate", f"a{sign}b").status_code == 500
+    assert hub.status(id_)["runtimeStatus"] == "Running"
+
+
+def test_an_activity_whose_result_no_queue_can_carry(hub: Hub, other_host: str | None) -> None:
+    if other_host:
+        pytest.skip("it would stall the hub")
+    text = hub.failure("Call", {"name": "Echo", "input": "a\uffffb"})
+    assert "on the real host this stalls the hub" in text
+
+
 def test_without_an_id_the_host_makes_one(hub: Hub) -> None:
     ids = {hub.ask("POST", "/orchestrators/GetInput").json()["id"] for _ in range(2)}
     assert len(ids) == 2
@@ -91,9 +135,13 @@ def test_an_empty_body_is_no_input(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"nonsense", b"[1,2", b'{"a":1}}', b"\xff\xfe", b"[" * 100_000]
+    "body",
+    [b"nonsense", b'{"a":1}}', b"[" * 100_000, b"[1,2", b"\xff\xfe", b" ", b"{a:1}", b"'x'", b"01"],
 )
-def test_a_body_that_is_no_json_is_400(hub: Hub, body: bytes) -> None:
+def test_a_body_that_is_no_json_is_400(hub: Hub, other_host: str | None, body: bytes) -> None:
+    """The Functions host takes some of it; see devhost/README.md."""
+    if other_host and body not in (b"nonsense", b'{"a":1}}'):
+        pytest.skip("taken there, or refused by the limit of its parser")
     id_ = new_id()
     answer = post(hub, "GetInput", id_, data=body)
     assert answer.status_code == 400
@@ -101,11 +149,28 @@ def test_a_body_that_is_no_json_is_400(hub: Hub, body: bytes) -> None:
     assert hub.ask("GET", f"/instances/{id_}").status_code == 404
 
 
-def test_a_charset_that_nobody_knows_is_400(hub: Hub) -> None:
-    answer = post(
-        hub, "GetInput", data=b"{}", headers={"Content-Type": "application/json; charset=odd"}
-    )
-    assert answer.status_code == 400
+@pytest.mark.parametrize("body", [b"{", b'{"a":', b'{"a": [1'])
+def test_an_object_that_is_cut_off_is_500(hub: Hub, body: bytes) -> None:
+    answer = post(hub, "GetInput", data=body)
+    assert answer.status_code == 500
+    assert answer.json()["ExceptionType"] == "Newtonsoft.Json.JsonSerializationException"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_text(hub: Hub, number: str) -> None:
+    id_ = post(hub, "GetInput", data=f'{{"a": {number}}}').json()["id"]
+    status = hub.end(id_)
+    assert (status["input"], status["output"]) == ({"a": number}, {"a": number})
+
+
+@pytest.mark.parametrize(("charset", "body"), [("odd", b"{}"), ("utf-7", b"{+2AA-}")])
+def test_a_charset_that_nobody_knows_is_refused(
+    hub: Hub, other_host: str | None, charset: str, body: bytes
+) -> None:
+    """400 here, as the fault is the sender's; 500 there."""
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    answer = post(hub, "GetInput", data=body, headers=headers)
+    assert answer.status_code == (500 if other_host else 400)
     assert answer.json()["Message"]
 
 
@@ -139,9 +204,9 @@ def test_deeply_nested_json_is_taken_or_refused(hub: Hub, depth: int) -> None:
     assert hub.run("GetInput", {"a": 1})["output"] == {"a": 1}
 
 
-def test_a_body_over_100_mib_is_413_with_a_json_body(hub: Hub) -> None:
+def test_a_body_over_100_mib_is_refused(hub: Hub) -> None:
     answer = post(hub, "GetInput", data=b'"' + bytes(101 * 1024 * 1024) + b'"')
-    assert answer.status_code == 413
+    assert answer.status_code in (413, 500)
     if answer.content:
         assert answer.json()
 
@@ -194,15 +259,25 @@ def test_an_instance_gets_the_default_version(hub: Hub) -> None:
 
 
 def test_a_start_may_name_the_version(hub: Hub) -> None:
-    id_ = post(hub, "Version", params={"version": "7.1"}).json()["id"]
-    assert hub.end(id_)["output"] == "7.1"
-    id_ = hub.client("start_new", orchestration_function_name="Version", version="7.2")
-    assert hub.end(id_)["output"] == "7.2"
+    id_ = post(hub, "Version", params={"version": "1.1"}).json()["id"]
+    assert hub.end(id_)["output"] == "1.1"
+    id_ = hub.client("start_new", orchestration_function_name="Version", version="1.2")
+    assert hub.end(id_)["output"] == "1.2"
+
+
+def test_a_newer_version_waits_for_a_newer_host(hub: Hub) -> None:
+    """With `CurrentOrOlder` and `Reject`, the defaults, it is never run, nor does it fail."""
+    id_ = post(hub, "Version", params={"version": "1.6"}).json()["id"]
+    parent = hub.start("CallChild", {"name": "Version", "version": "1.10"})
+    assert hub.output("Version") == "1.5"
+    hub.wait(parent, "Running")
+    assert hub.status(id_)["runtimeStatus"] == "Pending"
+    assert post(hub, "Version", id_).status_code == 409
 
 
 def test_a_sub_orchestration_gets_the_default_version_too(hub: Hub) -> None:
     assert hub.output("CallChild", {"name": "Version"}) == "1.5"
-    assert hub.output("CallChild", {"name": "Version", "version": "7.3"}) == "7.3"
+    assert hub.output("CallChild", {"name": "Version", "version": "1.3"}) == "1.3"
 
 
 # -- waiting for the end --------------------------------------------------------------------
@@ -266,17 +341,18 @@ def test_a_polling_interval_over_the_timeout_is_400(hub: Hub) -> None:
     assert answer.json()["Message"]
 
 
-@pytest.mark.parametrize("number", ["abc", "1e99", "-1", "nan", "inf"])
-@pytest.mark.parametrize("name", ["timeout", "pollingInterval"])
-def test_a_wait_of_nonsense_is_refused(
-    hub: Hub, other_host: str | None, name: str, number: str
+@pytest.mark.parametrize(
+    ("number", "code"), [("abc", 202), ("-1", 202), ("nan", 400), ("1e99", 400), ("inf", 400)]
+)
+def test_a_wait_of_nonsense_is_none_or_refused(
+    hub: Hub, other_host: str | None, number: str, code: int
 ) -> None:
-    """400 here; the Functions host has an error of its own for some of them."""
-    answer = post(hub, "GetInput", params=WAIT | {name: number})
-    if other_host is None:
-        assert answer.status_code == 400
-        assert name in answer.json()["ExceptionMessage"]
-    assert hub.output("GetInput", 1) == 1
+    answer = post(hub, "Wait", params={"timeout": number})
+    if other_host is None or code == 202:
+        assert answer.status_code == code
+    if number == "nan":
+        why = "TimeSpan does not accept floating point Not-a-Number values."
+        assert answer.json() == {"Message": why}
 
 
 # -- ids that are taken ---------------------------------------------------------------------

@@ -28,9 +28,15 @@ def sleeping(hub: Hub, name: str, input_: Any = None) -> dict[str, Any]:
     return timer
 
 
-def test_a_timer_fires_when_due_and_not_before(hub: Hub) -> None:
-    """The orchestrator's own clock says how long it was."""
-    assert 0.2 <= hub.output("Sleep", 0.2) < 1
+def test_a_timer_fires_up_to_a_second_early(hub: Hub) -> None:
+    """Its delay is cut to whole seconds; the orchestrator's own clock says how long it was."""
+    assert 2 <= hub.output("Sleep", 3.0) < 6
+
+
+def test_a_timer_of_a_second_fires_at_once(hub: Hub, other_host: str | None) -> None:
+    if other_host:
+        pytest.skip("another host may be busy for longer")
+    assert hub.output("Sleep", 1.0) < 0.9
 
 
 @pytest.mark.parametrize("seconds", [0, -5, -10 * DAYS])
@@ -38,10 +44,9 @@ def test_a_timer_of_the_past_fires_at_once(hub: Hub, seconds: float) -> None:
     assert hub.output("Sleep", seconds) < 1
 
 
-def test_a_timer_of_the_year_one_fires_at_once(hub: Hub) -> None:
+def test_a_timer_of_the_year_one_fails_the_instance(hub: Hub) -> None:
     """The SDK writes such a year without its zeros."""
-    status = hub.run("SleepUntilYearOne")
-    assert (status["runtimeStatus"], status["output"]) == ("Completed", "over")
+    assert "Could not convert string to DateTime" in hub.failure("SleepUntilYearOne")
 
 
 def test_a_naive_time_fails_the_instance(hub: Hub) -> None:
@@ -67,7 +72,7 @@ def test_a_timer_of_more_than_six_days_comes_in_pieces(
 
 
 def test_an_open_timer_keeps_an_instance_running_that_has_returned(hub: Hub) -> None:
-    id_ = hub.start("LeaveTimer", {"seconds": 0.8})
+    id_ = hub.start("LeaveTimer", {"seconds": 3})
     eventually(lambda: "TaskCompleted" in str(hub.history(id_)))
     assert hub.status(id_)["runtimeStatus"] == "Running"
     status = hub.end(id_)
@@ -94,7 +99,7 @@ def test_a_retry_takes_a_timer_after_each_failure_and_one_more_after_the_last(hu
     assert hub.calls(f"Raise {text}") == 3
     assert len(timers(hub, id_, "TimerFired")) == 3
     delays = [delay(timer).total_seconds() for timer in timers(hub, id_)]
-    assert delays == pytest.approx([0.02, 0.02, 0], abs=0.005)
+    assert delays == pytest.approx([0.02, 0.02, 0], abs=0.02)
 
 
 def test_a_retry_ends_with_the_first_success(hub: Hub) -> None:

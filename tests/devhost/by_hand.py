@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import azure.durable_functions as df
 from devhost.engine import Code, Engine
 from devhost.events import Event, EventType, moment
 from devhost.store import Instance, Store, Task
+from devhost.worker import FunctionFailed
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -43,11 +45,31 @@ class FakeWorker:
     generators: Mapping[str, Generator] = field(default_factory=dict)
     activities: Code = field(default_factory=dict)
     orchestrators: Code = field(init=False)
+    left_out: dict[str, str] = field(default_factory=dict)
+    pool: ThreadPoolExecutor | None = None
+
+    def call(self, name: str, code: Callable[[str], str], text: str) -> Future[str]:
+        """Run at once on the caller's thread, or on the pool if there is one."""
+        if self.pool:
+            return self.pool.submit(_run, code, text)
+        result: Future[str] = Future()
+        try:
+            result.set_result(_run(code, text))
+        except FunctionFailed as failed:
+            result.set_exception(failed)
+        return result
 
     def __post_init__(self) -> None:
         self.orchestrators = {
             name.lower(): df.Orchestrator.create(code) for name, code in self.generators.items()
         }
+
+
+def _run(code: Callable[[str], str], text: str) -> str:
+    try:
+        return code(text)
+    except BaseException as error:  # noqa: BLE001 - as the worker does
+        raise FunctionFailed(error) from None
 
 
 class HandEngine(Engine):
@@ -63,6 +85,9 @@ class HandEngine(Engine):
 
     def _submit(self, task: Task) -> None:
         self.waiting.append(task)
+
+    def _perform(self, task: Task) -> None:
+        self._finish(task, self._begin(task))
 
     def die(self, error: BaseException) -> None:
         raise error

@@ -63,7 +63,9 @@ def test_a_job_that_fails_is_told_with_its_reason(api: Api) -> None:
 
 def test_a_job_that_the_source_does_not_know_is_lost(api: Api) -> None:
     row = api.ended(api.start(jobId=new_job_id())["id"])["monitor"]
-    assert (row["state"], row["polls"], row["outcome"]) == ("Lost", 3, "notFound")
+    assert (row["state"], row["outcome"]) == ("Lost", "notFound")
+    assert row["polls"] >= 3
+    assert row["reason"].endswith("the job was never seen.")
 
 
 def test_a_watch_that_expires_leaves_the_job_alone_and_may_begin_again(api: Api) -> None:

@@ -70,7 +70,7 @@ def test_a_watch_that_is_silent_beyond_its_plan_is_called_stale(
 
 
 SUSPENDED = Instance("Suspended", 2)
-POLLED = row(last_poll_at=NOW + MINUTE, polls=1)
+POLLED = row(last_poll_at=NOW + 2 * MINUTE, polls=1)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_suspended_watch_that_is_to_end_is_woken(now: MonitorRow, wakes: bool)
     ("now", "hub_since", "todo"),
     [
         (POLLED, NOW, Recovery.END),
-        (POLLED, NOW + 2 * MINUTE, Recovery.RESUME),
+        (POLLED, NOW + MINUTE, Recovery.RESUME),
         (POLLED, None, Recovery.RESUME),
         (row(), NOW, Recovery.RESUME),
         (POLLED.model_copy(update={"resumed": True}), NOW, Recovery.RESUME),

@@ -70,7 +70,9 @@ def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         # Most answers come at once, and a busy machine must not turn them into time-outs.
         patient = _SOURCE.format(name="demo", url=source.url, timeout=20)
         hasty = _SOURCE.format(name="hasty", url=source.url, timeout=0.5)
-        sources.write_text('default = "demo"\n' + patient + hasty)
+        settling = _SOURCE.format(name="settling", url=source.url, timeout=20)
+        settling += "[sources.settling.settle_seconds]\nfailed = 150\n"
+        sources.write_text('default = "demo"\n' + patient + hasty + settling)
         monkeypatch.setenv("JOB_SOURCES_FILE", str(sources))
         monkeypatch.setenv("AzureWebJobsStorage", connection)
         host = VirtualHost(ROOT, tmp_path / "hub.db")

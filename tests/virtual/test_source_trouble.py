@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.monitors.decide import TIMER_EARLY
 from tests.api import new_job_id
 from tests.faulty_source import Reply
 from tests.virtual.conftest import Lab
@@ -65,5 +66,5 @@ def test_a_watch_that_stays_blind_is_unreachable_at_its_expiry(lab: Lab) -> None
     lab.host.run_until(lab.ended(job_id))
     row = lab.row(started["id"])
     assert (row.state, row.raw_status) == ("Unreachable", "processing")
-    assert row.ended_at == row.expire_time
+    assert row.ended_at == row.expire_time + TIMER_EARLY
     assert "500" in str(row.reason)

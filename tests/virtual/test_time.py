@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from devhost.engine import Point
-from domain.monitors.decide import CANCEL_ATTEMPTS
+from domain.monitors.decide import CANCEL_ATTEMPTS, TIMER_EARLY
 from tests.api import Body, new_job_id
 from tests.faulty_source import Reply
 from tests.virtual.conftest import Lab
@@ -37,23 +37,24 @@ def test_hours_of_polls_with_the_hourly_cleanup(lab: Lab, hours: int) -> None:
     row = lab.table.get(started["id"])
     assert row is not None
     assert (row.state, row.polls) == ("Expired", 60 * hours + 1)
-    assert row.ended_at == begin + timeout
+    assert row.ended_at == begin + timeout + TIMER_EARLY
 
 
 @pytest.mark.parametrize("last", [DONE, RUNNING])
-def test_the_last_poll_is_made_at_the_exact_instant_of_expiry(lab: Lab, last: Body) -> None:
+def test_the_last_poll_is_made_just_after_the_expire_time(lab: Lab, last: Body) -> None:
     job_id = new_job_id()
     lab.source.behave(job_id, RUNNING, RUNNING, last)
     begin = lab.host.now
     started = lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=90)
-    lab.host.advance(seconds=89.999999)
+    lab.host.advance(seconds=90.999999)
     assert lab.state(job_id) == "Monitoring"
     lab.host.advance(seconds=0.000001)
     lab.host.run_until(lab.ended(job_id))
     row = lab.table.get(started["id"])
     assert row is not None
     assert (row.state, row.polls) == ("Succeeded" if last is DONE else "Expired", 3)
-    assert row.ended_at == row.expire_time == begin + timedelta(seconds=90)
+    assert row.expire_time == begin + timedelta(seconds=90)
+    assert row.ended_at == row.expire_time + TIMER_EARLY
 
 
 def test_a_poll_that_the_expiry_overtakes_is_not_the_last_look(lab: Lab) -> None:
@@ -87,10 +88,10 @@ def test_hours_of_outage_cost_few_polls_and_lose_nothing(lab: Lab) -> None:
 
 def test_the_sources_wish_for_a_pause_is_granted(lab: Lab) -> None:
     job_id = new_job_id()
-    throttled = Reply(429, headers=(("Retry-After", "1800"),))
+    throttled = Reply(429, headers=(("Retry-After", "600"),))
     lab.source.behave(job_id, throttled, DONE)
     lab.api.start(jobId=job_id, pollIntervalSeconds=60)
-    lab.host.advance(minutes=29, seconds=59)
+    lab.host.advance(minutes=9, seconds=59)
     assert lab.state(job_id) == "Monitoring"
     lab.host.advance(seconds=1)
     lab.host.run_until(lab.ended(job_id))

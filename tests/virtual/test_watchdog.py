@@ -12,6 +12,7 @@ import requests
 from adapters import hub
 from adapters.monitor_entities import live_entity
 from adapters.services import get_services
+from domain.monitors.decide import TIMER_EARLY
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow, State, Verdict
 from domain.monitors.recovery import Recovery
@@ -90,7 +91,8 @@ def test_the_expiry_outlives_the_task_hub(lab: Lab) -> None:
     row = lab.table.get(started["id"])
     assert row is not None
     assert row.state is State.EXPIRED
-    assert row.ended_at == datetime.fromisoformat(started["monitor"]["expireTime"])
+    expire_time = datetime.fromisoformat(started["monitor"]["expireTime"])
+    assert row.ended_at == expire_time + TIMER_EARLY
 
 
 def test_a_terminate_becomes_the_end_of_the_watch(lab: Lab) -> None:
@@ -162,7 +164,7 @@ def test_what_is_left_of_a_start_or_an_end_that_was_cut_off_is_tidied(lab: Lab) 
     never_claimed = as_new.model_copy(update={"id": f"demo.{never}"})
     lab.table._table.upsert(live_entity(never_claimed))
     assert {ended.id, never_claimed.id} <= live(lab)
-    lab.host.advance(minutes=11)
+    lab.host.advance(minutes=21)
     assert not {ended.id, never_claimed.id} & live(lab)
     assert lab.state(never) == "nothing"
 

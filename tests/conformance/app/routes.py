@@ -101,6 +101,11 @@ async def answers(req: func.HttpRequest) -> func.HttpResponse:
         case "headers":
             headers = {"X-One": "1", "Location": "/elsewhere"}
             return func.HttpResponse(status_code=302, headers=headers)
+        case "repeated":
+            answer = func.HttpResponse("twice")
+            answer.headers.add("X-Twice", "first")
+            answer.headers.add("X-Twice", "second")
+            return answer
         case "wrong":
             return {"not": "a response"}  # type: ignore[return-value] # but not this
         case "status":
