@@ -10,7 +10,7 @@ from adapters.event_log import log_event
 from adapters.monitor_table import Snapshot
 from adapters.services import Services, get_services
 from domain import names
-from domain.errors import JobMonitorError, StoreUnavailable
+from domain.errors import Faults, JobMonitorError, StoreUnavailable
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
@@ -53,16 +53,24 @@ def poll_job(watch: Watch) -> Poll:
         now = services.now()
         poll = _look(services, known.row, now)
     except JobMonitorError as error:
-        # The source was removed from the configuration, or the configuration is broken.
-        # Neither says anything about the job: the watch goes on until it expires.
+        # The app's settings are broken. That says nothing about the job.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     return _heartbeat(services, known, poll, now)
 
 
 def _look(services: Services, about: Watch | MonitorRow, now: datetime) -> Poll:
-    """Ask the source about a job, unless the polls of the watch or of the source are held."""
-    source = services.sources.of_watch(about.source)
+    """Ask the source about a job, unless the polls of the watch or of the source are held.
+
+    A source that was removed, or is faulty, says nothing about the job: the watch goes on until it
+    expires, and its row says why it sees nothing.
+    """
+    try:
+        source = services.sources.of_watch(about.source)
+        source.job_id(about.job_id)
+    except Faults as error:
+        log.warning("%s: can't poll %s: %s", about.source, about.job_id, error)
+        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     paused = isinstance(about, MonitorRow) and (
         about.paused or about.source in services.app_state.paused_sources(now)
     )
