@@ -134,7 +134,7 @@ class Judge:
         hinted = self.jobs.begin + max(job.hints, default=0) + 2
         calm = [poll for poll in polls if poll.at > max(self.calm, hinted)]
         if job.meddles is None and job.verdict is not State.EXPIRED:
-            yield from _too_close(row, calm)
+            yield from too_close(row, calm)
 
     def _elsewhere(self, rows: dict[str, MonitorRow]) -> Iterator[str]:
         listed = self._listed()
@@ -171,8 +171,13 @@ def expiry(job: Job, run: int, log: list[LogLine]) -> float:
     return begins[-1].timestamp() + job.timeout
 
 
-def _too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
-    least = row.poll_interval_seconds * 0.8
+def too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
+    """The polls that only a second watch over the job explains.
+
+    Of two watches, one polls half an interval after the other at the latest. On a busy machine the
+    polls of one watch, too, come in closer than its interval: one is late, and the next is not.
+    """
+    least = row.poll_interval_seconds * 0.5
     for one, next_ in pairwise(polls):
         last_look = next_.at >= row.expire_time.timestamp() - 0.1
         if next_.at - one.at < least and not last_look:
