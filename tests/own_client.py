@@ -54,7 +54,7 @@ def make_services(connection: str, now: Callable[[], datetime] = real_time) -> S
 
 
 def with_client(origin: str, use: Callable[[df.DurableOrchestrationClient], Awaitable[T]]) -> T:
-    """What `use` gives with a durable client of the host that serves there."""
+    """The result of `use`, called with a durable client of the host at this origin."""
     binding = {
         "taskHubName": "JobMonitor",
         "creationUrls": {},
