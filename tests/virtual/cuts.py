@@ -28,11 +28,14 @@ import requests
 
 from adapters.table import Table
 from devhost.testing import Crash
+from domain import names
 from domain.errors import StoreUnavailable
 from tests.virtual.conftest import Lab
 
 # The package shows the class of that name instead.
 CLIENT: Any = importlib.import_module("azure.durable_functions.models.DurableOrchestrationClient")
+# The host names a thread after the function that it runs.
+_ACTIVITIES = (names.GET_JOB_STATUS, names.RECORD_FINAL_STATUS, names.CANCEL_JOB, names.DO_CLEANUP)
 _TABLE = ("ping", "find", "query", "upsert", "delete", "commit")
 HUB = ("get_async_request", "post_async_request", "delete_async_request")
 log = logging.getLogger(__name__)
@@ -104,7 +107,7 @@ class Cut:
     def table(self, name: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """An operation of the table. Those of the test itself are let through."""
         thread = threading.current_thread()
-        ours = thread.name.startswith("activity") == self._activities
+        ours = (thread.name in _ACTIVITIES) == self._activities
         if thread is threading.main_thread() or not (self._dead or (self._on and ours)):
             return call(*arguments, **named)
         operation = f"table: {name}"
