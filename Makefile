@@ -54,7 +54,7 @@ check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=de
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tools.chaos
 
-bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine scale"], scale takes ten minutes
+bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine sources scale"], scale takes ten minutes
 	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
