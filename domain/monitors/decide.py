@@ -38,6 +38,8 @@ CANCEL_ATTEMPTS = 5
 TIMER_EARLY = timedelta(seconds=1)
 """The Functions host cuts the delay of a timer to whole seconds."""
 
+_LONG_INTERVAL = 90  # seconds
+
 HINT_GAP = timedelta(seconds=2)
 """Hints bring the next poll forward, but not closer than this to the last one."""
 
@@ -190,6 +192,17 @@ def next_poll_at(fields: MonitorFields, poll: Poll, now: datetime) -> datetime:
     at = now + wait
     # Not shortly before the last poll: a timer that fires early would bring both together.
     return at if at <= fields.expire_time - HINT_GAP else fields.expire_time + TIMER_EARLY
+
+
+def wait_for_place(fields: MonitorFields, now: datetime) -> timedelta:
+    """How long a poll waits that found too many others at its source.
+
+    Of a one-minute interval 10 to 20 s, by id and time: those that were turned away together do
+    not come back together.
+    """
+    least = max(min(fields.poll_interval_seconds, _LONG_INTERVAL) / 6, 1.0)
+    name = f"{fields.source} {fields.job_id} {now.isoformat()}"
+    return timedelta(seconds=least * (1 + _fraction(name)))
 
 
 def reopened(watch: Watch) -> Watch:
