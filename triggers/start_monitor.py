@@ -29,7 +29,6 @@ from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput, SourceRefused, StoreUnavailable
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
-from domain.monitors.monitor_id import monitor_id
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
 from triggers.answers import answers_problems, check_status, problem
@@ -129,7 +128,7 @@ def _submit(services: Services, start: Start) -> Job:
     # The source may take a job that its caller names a second time, and start none.
     existed = (
         named is not None
-        and services.monitors.get(monitor_id(source.name, named)) is not None
+        and services.monitors.of_job(source.name, named) is not None
         and services.jobs.poll(source, named, services.now()).saw_job
     )
     job_id = services.jobs.submit(source, job)
@@ -190,7 +189,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
     client, services, start = call.client, call.services, call.start
     for _ in range(_ATTEMPTS):
         new = start.request.new_row(start.source, job.id, services.now())
-        known = await at_store(services.monitors.get, new.id)
+        known = await at_store(services.monitors.of_job, new.source, new.job_id)
         if known is None:
             if await at_store(services.monitors.claim, new):
                 return new, True
@@ -200,7 +199,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
             return known, False
         reused = not known.state.final
         ended = transitions.reused(known, services.now()) if reused else known
-        again = new.model_copy(update={"run": known.run + 1})
+        again = new.model_copy(update={"id": known.id, "run": known.run + 1})
         begin = partial(transitions.claimed_again, ended=ended, again=again)
         if await at_store(services.monitors.change, again.id, begin):
             if reused:
