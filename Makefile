@@ -58,7 +58,7 @@ sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tools.chaos
 
-bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine scale"], scale takes ten minutes
+bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine sources scale"], scale takes ten minutes
 	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
