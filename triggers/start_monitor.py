@@ -149,8 +149,9 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
             return check_status(call.req, call.client, row, HTTPStatus(earlier.status))
         return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
     if earlier.job_id:  # the first request was cut off after the source had started the job
-        job = Job(earlier.job_id, is_new=False)
-        return await _watch(call, job)
+        row = await at_store(services.monitors.of_job, start.source.name, earlier.job_id)
+        claimed = row is not None and row.started_at >= earlier.begun_at
+        return await _watch(call, Job(earlier.job_id, is_new=not claimed))
     if services.now() < earlier.begun_at + UNDER_WAY:
         return problem(
             HTTPStatus.CONFLICT,
