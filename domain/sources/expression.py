@@ -18,7 +18,7 @@ import jmespath
 from jmespath.functions import Functions, signature
 from jmespath.lexer import Lexer
 from jmespath.parser import ParsedResult
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from domain.sources.job_id import JobId, in_text, in_value, named_in
 from domain.sources.tree import leaves, map_texts
@@ -189,5 +189,16 @@ def _compared(tokens: list[Any], place: int) -> bool:
     return False
 
 
-JmesPath = Annotated[Expression, BeforeValidator(Expression.of)]
-Rule = Annotated[Expression, BeforeValidator(Expression.of_rule)]
+_OF_ANSWER = {
+    "type": "object",
+    "properties": {Expression.KEY: {"type": "string"}},
+    "required": [Expression.KEY],
+    "additionalProperties": False,
+}
+JSON_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, _OF_ANSWER]}
+"""An expression as a file has it: a text that sees the body, or { answer = "..." }."""
+
+JmesPath = Annotated[Expression, BeforeValidator(Expression.of), WithJsonSchema(JSON_SCHEMA)]
+Rule = Annotated[
+    Expression, BeforeValidator(Expression.of_rule), WithJsonSchema({"type": "string"})
+]

@@ -23,7 +23,7 @@ from domain.sources.preset import Preset, read_preset
 from domain.sources.source import Source
 from domain.sources.tree import Path, is_in, leaves, map_texts, value_at
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -213,7 +213,7 @@ class _Reader:
         path: Path = ("sources", name)
         self._used = set()
         own = map_texts(raw, self._filled, path)
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             self._fault(path, "must be a name of 1 to 32 of a-z, 0-9 and -, a letter first")
         if not isinstance(own, dict):
             self._fault(path, "must be a table")

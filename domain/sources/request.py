@@ -23,11 +23,12 @@ from pydantic import (
     JsonValue,
     SkipValidation,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic import field_validator as check
 
 from domain.sources.auth import Table, header_text
-from domain.sources.expression import Expression, JmesPath, Rule
+from domain.sources.expression import JSON_SCHEMA, Expression, JmesPath, Rule
 from domain.sources.job_id import WHOLE, JobId
 from domain.sources.template import (
     JobValues,
@@ -57,6 +58,9 @@ def _header_name(name: str) -> str:
 
 JobIdPlace = Expression | str
 """Where a submit has the new job's id: an expression for the answer, or `{job.NAME}`."""
+
+
+_JOB_ID_SCHEMA = {"anyOf": [JSON_SCHEMA, {"type": "object", "additionalProperties": JSON_SCHEMA}]}
 
 
 def _job_id_place(value: object) -> JobIdPlace | dict[str, JobIdPlace]:
@@ -237,7 +241,11 @@ class SubmitEndpoint(Endpoint):
     of_one_job = False
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     body: Body = Field(default="{job}", repr=False)
-    job_id: Annotated[JobIdPlace | dict[str, JobIdPlace], BeforeValidator(_job_id_place)]
+    job_id: Annotated[
+        JobIdPlace | dict[str, JobIdPlace],
+        BeforeValidator(_job_id_place),
+        WithJsonSchema(_JOB_ID_SCHEMA),
+    ]
 
     def named(self, job: JobValues) -> str | dict[str, str] | None:
         """The id that a caller gives the job, or its parts; None if the answer says any of it."""

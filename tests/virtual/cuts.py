@@ -44,7 +44,7 @@ _LIMIT = 60  # operations; nothing here makes as many
 
 
 class How(StrEnum):
-    """What becomes of the operation at the cut."""
+    """How the operation at the cut fails."""
 
     KILLED = "the host dies before it"
     REFUSED = "it fails, and nothing is done"
@@ -53,7 +53,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """What is cut off; the answer to it, if it is a request."""
+    """The act that is cut off, and the job that it is about. A request returns its answer."""
 
     job_id: str
     do: Callable[[], requests.Response | None]
@@ -180,7 +180,7 @@ def cuts(
     Args:
         lab: Where to cut.
         monkeypatch: With what.
-        how: What becomes of the operation.
+        how: How the operation fails.
         prepare: Brings about what comes before the act, in each round anew.
         least: How many operations there are at the least; fewer mean that the test looks past them.
         only: Which rounds are wanted; there must be one at the least.

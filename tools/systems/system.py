@@ -27,7 +27,7 @@ _NOT_INHERITED = ("AIRFLOW", "PREFECT_", "RAY_", "SLURM_", "PYTHON", "VIRTUAL_EN
 
 @dataclass(frozen=True)
 class Jobs:
-    """What to submit: a job that succeeds, one that fails, one that would run long."""
+    """Three jobs to submit: one succeeds, one fails, one would run long."""
 
     good: dict[str, Any]
     bad: dict[str, Any]
@@ -36,7 +36,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the system itself says of a job."""
+    """A job as the system itself shows it."""
 
     status: str
     ended_at: datetime | None
@@ -70,7 +70,7 @@ class System(ABC):
 
     @abstractmethod
     def install(self) -> None:
-        """Have its programs here; raises NotInstalled."""
+        """Install its programs; raises NotInstalled."""
 
     @abstractmethod
     def start(self, started: ExitStack) -> None:
@@ -86,7 +86,7 @@ class System(ABC):
 
     @abstractmethod
     def jobs(self) -> Jobs:
-        """What to submit."""
+        """The jobs to submit."""
 
     @abstractmethod
     def see(self, job_id: str) -> Seen:
@@ -114,7 +114,7 @@ class System(ABC):
         return {**inherited, "PATH": path, "TMPDIR": str(self.folder), **self.environment}
 
     def run(self, *command: str) -> str:
-        """What one of its programs prints."""
+        """The output of one of its programs."""
         try:
             return subprocess.run(
                 [str(self.programs / command[0]), *command[1:]],
