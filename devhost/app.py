@@ -129,11 +129,11 @@ class App:
     def __post_init__(self) -> None:
         self.worker = Worker(threads_setting(), self.settings.function_timeout)
         self.orchestrators = _by_name(
-            (f.trigger.orchestration or f.name, f.call)
+            (getattr(f.trigger, "orchestration", None) or f.name, f.call)
             for f in self.of_kind("orchestrationTrigger")
         )
         self.activities = _by_name(
-            (f.trigger.activity or f.name, _Activity(self, f))
+            (getattr(f.trigger, "activity", None) or f.name, _Activity(self, f))
             for f in self.of_kind("activityTrigger")
         )
         self.left_out = {f.name.lower(): f.why_not for f in self.functions if f.not_served}
