@@ -9,7 +9,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,11 +27,16 @@ _NOT_INHERITED = ("AIRFLOW", "PREFECT_", "RAY_", "SLURM_", "PYTHON", "VIRTUAL_EN
 
 @dataclass(frozen=True)
 class Jobs:
-    """What to submit: a job that succeeds, one that fails, one that would run long."""
+    """What to submit: a job that succeeds, one that fails, one that would run long.
+
+    Attributes:
+        more: Others by name, each with the state in which its monitor must end.
+    """
 
     good: dict[str, Any]
     bad: dict[str, Any]
     long: dict[str, Any]
+    more: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class System(ABC):
         source: The table of job_sources.toml.
         at_work: Its status of a job that has begun to work.
         cancelled: Its status of a job that was cancelled.
+        unknown: The id of a job that it does not know.
         cancelled_state: What becomes of a monitor whose job is cancelled there.
     """
 
@@ -57,6 +63,7 @@ class System(ABC):
     source: ClassVar[str]
     at_work: ClassVar[str]
     cancelled: ClassVar[str]
+    unknown: ClassVar[str] = "no-such-job"
     cancelled_state: ClassVar[str] = "Cancelled"
 
     def __init__(self, folder: Path) -> None:
