@@ -22,7 +22,9 @@ from tools.systems.leftovers import end_session, new_mark
 LOGS = ROOT / ".local/systems/logs"
 _START = 120.0  # seconds until a server must answer
 # A user's own settings of these would change what is started, or send it elsewhere.
-_NOT_INHERITED = ("AIRFLOW", "PREFECT_", "RAY_", "SLURM_", "PYTHON", "VIRTUAL_ENV")
+_NOT_INHERITED = (
+    *("AIRFLOW", "DAGSTER_", "PREFECT_", "RAY_", "RQ_", "SLURM_", "PYTHON", "VIRTUAL_ENV"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class System(ABC):
         at_work: Its status of a job that has begun to work.
         cancelled: Its status of a job that was cancelled.
         unknown: The id of a job that it does not know.
+        submits: Whether it takes jobs over HTTP; else `submit` starts them.
         cancelled_state: What becomes of a monitor whose job is cancelled there.
     """
 
@@ -64,6 +67,7 @@ class System(ABC):
     at_work: ClassVar[str]
     cancelled: ClassVar[str]
     unknown: ClassVar[str] = "no-such-job"
+    submits: ClassVar[bool] = True
     cancelled_state: ClassVar[str] = "Cancelled"
 
     def __init__(self, folder: Path) -> None:
@@ -94,6 +98,10 @@ class System(ABC):
     @abstractmethod
     def jobs(self) -> Jobs:
         """What to submit."""
+
+    def submit(self, job: dict[str, Any]) -> str:
+        """Start a job where the app can't; its id."""
+        raise NotImplementedError
 
     @abstractmethod
     def see(self, job_id: str) -> Seen:

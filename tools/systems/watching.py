@@ -119,7 +119,8 @@ class Watched:
                 self.system.cancel(started["jobId"])
 
     def _start(self, job: Body) -> Body:
-        answer = self.api.start(source=self.system.name, job=job, timeoutSeconds=300)
+        given = {"job": job} if self.system.submits else {"jobId": self.system.submit(job)}
+        answer = self.api.start(source=self.system.name, timeoutSeconds=300, **given)
         monitor: Body = answer["monitor"]
         return monitor
 
@@ -146,10 +147,10 @@ class Watched:
         for name in ("source", "jobId", "state", "rawStatus", "reason"):
             line.expect(f"the row's {name}", row.get(name), shown.get(name))
         line.expect("the row's endedAt", row["endedAt"], datetime.fromisoformat(shown["endedAt"]))
-        keys = self.rows.query_entities(
-            "PartitionKey eq @id", parameters={"id": shown["id"]}, select=["RowKey"]
+        lines = self.rows.query_entities(
+            "PartitionKey eq @id", parameters={"id": shown["id"]}, select=["event"]
         )
-        ends = [key["RowKey"] for key in keys if key["RowKey"].endswith("-ended")]
+        ends = [line for line in lines if line.get("event") == "ended"]
         line.expect("the number of ends in its log", len(ends), 1)
         return row
 
