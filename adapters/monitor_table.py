@@ -175,18 +175,20 @@ class MonitorTable:
             keys = ("PartitionKey", "RowKey", "labels")
             self._table.upsert({name: entry[name] for name in keys})
 
-    def delete(self, ended: Ended) -> bool:
-        """Remove an ended monitor and its log, unless a new run began; call `unlist` afterwards.
+    def ended(self, ended: Ended) -> Snapshot | None:
+        """The row of a run that ended; None if it is gone, or a new run began."""
+        found = self.snapshot(ended.monitor_id)
+        if found is None or found.row.run != ended.run or not found.row.state.final:
+            return None
+        return found
+
+    def remove(self, known: Snapshot) -> bool:
+        """Remove an ended monitor and its log; call `unlist` afterwards.
 
         Returns:
-            Whether the monitor was removed.
+            Whether this call removed it: not if somebody wrote to its row since it was read.
         """
-        entity = self._table.find(ended.monitor_id, entities.ROW_KEY)
-        if entity is None:
-            return False
-        row = entities.read_row(entity)
-        if row.run != ended.run or not row.state.final:
-            return False
+        entity = known.entity
         lines: list[Operation] = [("delete", line) for line in entities.line_keys(entity)]
         # The row goes last, and only if nobody wrote to it since it was read. A transaction
         # before that fails only if an earlier attempt did the same already.
@@ -309,11 +311,15 @@ class MonitorTable:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
-    def ended_before(self, cutoff: datetime) -> Iterator[Ended]:
-        """Runs that ended before `cutoff`. All began before it, so the list is read from there."""
+    def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
+        """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.
+
+        All began before it, so the list is read from there.
+        """
+        begin = max(entities.moment_key(cutoff), after)
         for entity in self._table.query(
-            "PartitionKey eq @list and RowKey gt @started and endedAt lt @cutoff",
-            {"list": entities.LIST, "started": entities.moment_key(cutoff), "cutoff": cutoff},
+            "PartitionKey eq @list and RowKey gt @begin and endedAt lt @cutoff",
+            {"list": entities.LIST, "begin": begin, "cutoff": cutoff},
         ):
             yield Ended(entity["monitorId"], entity["run"], entity["RowKey"])
 
