@@ -8,6 +8,14 @@ from pydantic import AwareDatetime, Field
 from domain.monitors.monitor import MonitorRow
 from domain.wire import WireModel
 
+KEPT = 1_000
+"""Lines of a monitor that are kept. Of older ones, only those in `OUTCOMES` are (I3)."""
+
+PAGE = 200
+"""Lines that are read at once."""
+
+OUTCOMES = {"started", "ended"}
+
 
 class LogLine(WireModel):
     """One line of a monitor's log.

@@ -104,6 +104,7 @@ def test_fifty_starts_at_once_give_one_monitor(api: Api) -> None:
     shown = api.wait(monitors[0]["id"], lambda shown: shown["monitor"]["polls"] > 0)
     assert shown["monitor"]["polls"] == 1
     assert [line["event"] for line in shown["log"]] == ["started"]
+    assert (shown["logLines"], shown["logNext"]) == (1, None)
 
 
 def test_a_start_with_other_settings_is_told_the_differences(api: Api) -> None:
@@ -182,10 +183,14 @@ def test_the_list_shows_monitors_newest_first_in_pages(api: Api) -> None:
     params = {"top": 1, "state": "Monitoring", "token": page["next"]}
     page = api.call("GET", "/api/monitors", params=params).json()
     assert [m["id"] for m in page["monitors"]] == [first["id"]]
-    filters = {"jobId": f"{job_id}-1", "source": "demo"}
-    page = api.call("GET", "/api/monitors", params=filters).json()
-    assert [m["id"] for m in page["monitors"]] == [first["id"]]
-    assert page["next"] is None
+    for filters in ({}, {"source": "demo"}, {"state": "Monitoring"}):
+        query = {"jobId": f"{job_id}-1", **filters}
+        page = api.call("GET", "/api/monitors", params=query).json()
+        assert [m["id"] for m in page["monitors"]] == [first["id"]]
+        assert page["next"] is None
+    for filters in ({"source": "nope"}, {"state": "Failed"}, {"label": "team:none"}):
+        query = {"jobId": f"{job_id}-1", **filters}
+        assert api.call("GET", "/api/monitors", params=query).json()["monitors"] == []
 
 
 def test_suspend_and_resume_do_no_harm(api: Api) -> None:
