@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ParamSpec
 
-import azure.durable_functions as df
 import azure.functions as func
 
 from domain.errors import (
@@ -19,7 +18,6 @@ from domain.errors import (
     SourceRefused,
     StoreUnavailable,
 )
-from domain.monitors.monitor import MonitorRow
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]
@@ -62,18 +60,6 @@ def problem(
         headers=headers,
         mimetype="application/problem+json",
     )
-
-
-def check_status(
-    req: func.HttpRequest,
-    client: df.DurableOrchestrationClient,
-    row: MonitorRow,
-    status: HTTPStatus,
-) -> func.HttpResponse:
-    """The SDK's check-status answer, with the monitor's row in it."""
-    answer = client.create_check_status_response(req, row.id)
-    body = json.loads(answer.get_body()) | {"monitor": row.to_wire()}
-    return json_answer(status, body, answer.headers)
 
 
 def answers_problems(handler: Handler[P]) -> Handler[P]:

@@ -17,7 +17,8 @@ from adapters.event_log import log_event
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain.monitors import transitions
-from triggers.answers import answers_problems, check_status, problem
+from triggers.answers import answers_problems, problem
+from triggers.links import check_status
 from triggers.requests import refuse_unknown
 from triggers.require_monitor import require_monitor
 
@@ -45,4 +46,4 @@ async def restart_monitor(
     await hub.remove_earlier(client, again)
     await hub.ensure_watched(client, again, services.monitors)
     log_event("restarted", again)
-    return check_status(req, client, again, HTTPStatus.ACCEPTED)
+    return check_status(req, client, services, again, HTTPStatus.ACCEPTED)

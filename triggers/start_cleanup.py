@@ -8,6 +8,7 @@ from adapters.services import get_services
 from adapters.threads import at_store
 from domain import names
 from triggers.answers import answers_problems
+from triggers.links import cleanup_status
 from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
@@ -24,4 +25,4 @@ async def start_cleanup(
     refuse_unknown(req)
     services = await at_store(get_services)
     await hub.ensure_cleanup(client, services.now())
-    return client.create_check_status_response(req, names.CLEANUP_INSTANCE)
+    return cleanup_status(req, client, services, names.CLEANUP_INSTANCE)

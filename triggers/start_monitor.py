@@ -31,7 +31,8 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
-from triggers.answers import answers_problems, check_status, problem
+from triggers.answers import answers_problems, problem
+from triggers.links import check_status
 from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
 
 bp = df.Blueprint()
@@ -146,7 +147,7 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
     if earlier.status and earlier.monitor_id:
         row = await at_store(services.monitors.get, earlier.monitor_id)
         if row:
-            return check_status(call.req, call.client, row, HTTPStatus(earlier.status))
+            return check_status(call.req, call.client, services, row, HTTPStatus(earlier.status))
         return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
     if earlier.job_id:  # the first request was cut off after the source had started the job
         job = Job(earlier.job_id, is_new=False)
@@ -181,7 +182,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
     if call.key:
         note = partial(services.intents.note, call.key, status=int(status), monitorId=row.id)
         await at_store(note)
-    return check_status(call.req, call.client, row, status)
+    return check_status(call.req, call.client, services, row, status)
 
 
 async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
