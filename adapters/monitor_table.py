@@ -98,6 +98,10 @@ class MonitorTable:
         """Make sure that the store answers and the table is there."""
         self._table.ping()
 
+    def reach(self) -> None:
+        """Make sure that the store answers; the table need not be there, and is not created."""
+        self._table.find(entities.LIVE, entities.ROW_KEY)
+
     # -- writing --------------------------------------------------------------------------
 
     def claim(self, row: MonitorRow) -> bool:

@@ -7,6 +7,7 @@ JobMonitorError
 |       `-- SourceDisabled    one source is wrong; the others are not
 |-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
+|-- NoSuchSource              no source has that name; HTTP 404
 |-- SourceRefused             the job system did not take the job
 `-- StoreUnavailable          Table storage or the task hub did not answer; try again later
 """
@@ -60,6 +61,10 @@ class SourcesUnreachable(JobMonitorError):
 
 class NoSuchMonitor(JobMonitorError):
     """No monitor has that id."""
+
+
+class NoSuchSource(JobMonitorError):
+    """No source has that name."""
 
 
 class SourceRefused(JobMonitorError):

@@ -3,7 +3,7 @@
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ParamSpec
 
@@ -14,6 +14,7 @@ from domain.errors import (
     Fault,
     InvalidInput,
     NoSuchMonitor,
+    NoSuchSource,
     SourceDisabled,
     SourceRefused,
     StoreUnavailable,
@@ -39,6 +40,11 @@ def json_answer(
     )
 
 
+def listed(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    """Faults as the answers show them."""
+    return [{"field": fault.where, "message": fault.what} for fault in faults]
+
+
 def problem(
     status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), **more: Any
 ) -> func.HttpResponse:
@@ -48,7 +54,7 @@ def problem(
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
-        "errors": [{"field": fault.where, "message": fault.what} for fault in faults],
+        "errors": listed(faults),
         **more,
     }
     headers = {}
@@ -73,6 +79,8 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
         except NoSuchMonitor:
             return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
+        except NoSuchSource:
+            return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
         except SourceDisabled as error:
             what = f"The source {error.source} is disabled: its configuration is faulty."
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, what, error.faults)
