@@ -8,6 +8,8 @@ JobMonitorError
 |-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
 |-- NoSuchSource              no source has that name; HTTP 404
+|-- Unauthenticated           nobody knows who asks; HTTP 401
+|-- Forbidden                 who asks has not the role; HTTP 403
 |-- SourceRefused             the job system did not take the job
 `-- StoreUnavailable          Table storage or the task hub did not answer; try again later
 """
@@ -65,6 +67,14 @@ class NoSuchMonitor(JobMonitorError):
 
 class NoSuchSource(JobMonitorError):
     """No source has that name."""
+
+
+class Unauthenticated(JobMonitorError):
+    """The platform has not checked who asks; the text says why."""
+
+
+class Forbidden(JobMonitorError):
+    """Who asks has not the role that is needed; the text names it."""
 
 
 class SourceRefused(JobMonitorError):

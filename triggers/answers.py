@@ -12,12 +12,14 @@ import azure.functions as func
 from domain.errors import (
     ConfigurationFault,
     Fault,
+    Forbidden,
     InvalidInput,
     NoSuchMonitor,
     NoSuchSource,
     SourceDisabled,
     SourceRefused,
     StoreUnavailable,
+    Unauthenticated,
 )
 
 P = ParamSpec("P")
@@ -60,6 +62,8 @@ def problem(
     headers = {}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return func.HttpResponse(
         json.dumps(body),
         status_code=status.value,
@@ -75,6 +79,10 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
         try:
             return await handler(*args, **kwargs)
+        except Unauthenticated as error:
+            return problem(HTTPStatus.UNAUTHORIZED, str(error))
+        except Forbidden as error:
+            return problem(HTTPStatus.FORBIDDEN, str(error))
         except InvalidInput as error:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
         except NoSuchMonitor:

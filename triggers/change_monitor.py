@@ -17,6 +17,7 @@ from adapters.threads import at_store
 from domain.errors import InvalidInput
 from domain.monitors import transitions
 from domain.monitors.start import parse_change
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, problem
 from triggers.requests import BODY_LIMIT, unknown_parameters
 from triggers.require_monitor import require_monitor
@@ -28,6 +29,7 @@ bp = df.Blueprint()
 @bp.route(route="monitors/{id}", methods=["PATCH"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def change_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

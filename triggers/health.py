@@ -13,6 +13,7 @@ import azure.functions as func
 
 from adapters.readiness import Condition, get_readiness, look
 from adapters.threads import at_store
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, listed, problem
 from triggers.requests import refuse_unknown
 
@@ -43,6 +44,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("HealthDetails")
 @bp.route(route="health/details", methods=["GET"])
 @answers_problems
+@requires(Role.READ)
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:
     """Answer as `health`, with each fault in `errors`; looks anew."""
     refuse_unknown(req)

@@ -16,6 +16,7 @@ from adapters.services import get_services
 from adapters.threads import at_store
 from domain.errors import Fault, InvalidInput
 from domain.monitors.monitor import State
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import body_faults, unknown_parameters
 
@@ -28,6 +29,7 @@ _KNOWN = ("state", "source", "jobId", "label", "top", "token")
 @bp.function_name("ListMonitors")
 @bp.route(route="monitors", methods=["GET"])
 @answers_problems
+@requires(Role.READ)
 async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `monitors` and `next`, the token of the next page or null."""
     services = await at_store(get_services)

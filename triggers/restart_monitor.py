@@ -17,6 +17,7 @@ from adapters.event_log import log_event
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain.monitors import transitions
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import check_status
 from triggers.requests import refuse_unknown
@@ -29,6 +30,7 @@ bp = df.Blueprint()
 @bp.route(route="monitors/{id}/restart", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def restart_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

@@ -17,6 +17,7 @@ from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput, NoSuchSource
 from domain.monitors.start import job_id_fault
 from domain.sources.source import Source
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, listed
 from triggers.requests import refuse_unknown
 
@@ -29,6 +30,7 @@ _OUTCOME = ("source", "decidedBy", "poll")
 @bp.function_name("ListSources")
 @bp.route(route="sources", methods=["GET"])
 @answers_problems
+@requires(Role.READ)
 async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `sources` and the name of the `default`; no URL, header or secret.
 
@@ -53,6 +55,7 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("CheckSource")
 @bp.route(route="sources/{source}/check", methods=["POST"])
 @answers_problems
+@requires(Role.READ)
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with the outcome of one poll of `jobId`, as a monitor would have it."""
     shown = await _checked(req)
@@ -62,6 +65,7 @@ async def check_source(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("CheckSourceRaw")
 @bp.route(route="sources/{source}/check/raw", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
 @answers_problems
+@requires(Role.READ)
 async def check_source_raw(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with request, answer and outcome of one poll of `jobId`.
 
@@ -74,6 +78,7 @@ async def check_source_raw(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("PauseSource")
 @bp.route(route="sources/{source}/pause", methods=["POST"])
 @answers_problems
+@requires(Role.STOP)
 async def pause_source(req: func.HttpRequest) -> func.HttpResponse:
     """Hold all polls of a source, for its maintenance; answer 200 with the source.
 
@@ -85,6 +90,7 @@ async def pause_source(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("ResumeSource")
 @bp.route(route="sources/{source}/resume", methods=["POST"])
 @answers_problems
+@requires(Role.START)
 async def resume_source(req: func.HttpRequest) -> func.HttpResponse:
     """Let the polls of a source go on; answer 200 with the source."""
     return await _hold(req, paused=False)

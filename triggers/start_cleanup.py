@@ -7,6 +7,7 @@ from adapters import hub
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain import names
+from triggers.access import Role, requires
 from triggers.answers import answers_problems
 from triggers.links import cleanup_status
 from triggers.requests import refuse_unknown
@@ -18,6 +19,7 @@ bp = df.Blueprint()
 @bp.route(route="cleanup", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def start_cleanup(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

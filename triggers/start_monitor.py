@@ -31,6 +31,7 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import check_status
 from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
@@ -67,6 +68,7 @@ class Job(NamedTuple):
 @bp.route(route="monitors", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def start_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

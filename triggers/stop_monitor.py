@@ -24,6 +24,7 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow
 from domain.outcome import StopRequest
 from domain.sources.source import Source
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import body_faults, unknown_parameters
 from triggers.require_monitor import require_monitor
@@ -37,6 +38,7 @@ _REASON_LENGTH = 256
 @bp.route(route="monitors/{id}/stop", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.STOP)
 async def stop_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
