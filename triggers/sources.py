@@ -17,7 +17,7 @@ from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput, NoSuchSource
 from domain.monitors.start import job_id_fault
 from domain.sources.source import Source
-from triggers.access import Role, requires
+from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer, listed
 from triggers.requests import refuse_unknown
 
@@ -117,7 +117,8 @@ async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
         await at_store(state.pause, source.name, now)
     else:
         await at_store(state.resume, source.name)
-    log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name)
+    by = caller(req)
+    log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name, by=by)
     since = (await at_store(state.paused_sources, now)).get(source.name)
     return json_answer(HTTPStatus.OK, _shown(source, since))
 

@@ -31,7 +31,7 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
-from triggers.access import Role, requires
+from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import check_status
 from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
@@ -50,6 +50,11 @@ class Call(NamedTuple):
     services: Services
     start: Start
     key: str | None
+
+    @property
+    def by(self) -> str:
+        """Who asks."""
+        return caller(self.req)
 
 
 class Job(NamedTuple):
@@ -108,7 +113,7 @@ async def _start(call: Call) -> func.HttpResponse:
         job = Job(start.request.job_id, is_new=False)
         return await _watch(call, job)
     await at_store(services.monitors.ping)  # start no job that can't be watched
-    job = await at_source(_submit, services, start)
+    job = await at_source(_submit, services, start, call.by)
     try:
         if call.key:
             await at_store(partial(services.intents.note, call.key, jobId=job.id))
@@ -124,7 +129,7 @@ async def _start(call: Call) -> func.HttpResponse:
         )
 
 
-def _submit(services: Services, start: Start) -> Job:
+def _submit(services: Services, start: Start, by: str) -> Job:
     """Let the source start the job of a request."""
     job, source = start.request.job or {}, start.source
     named = source.submit_request(job)[1]
@@ -135,7 +140,7 @@ def _submit(services: Services, start: Start) -> Job:
         and services.jobs.poll(source, named, services.now()).saw_job
     )
     job_id = services.jobs.submit(source, job)
-    log_event("submitted", None, source=source.name, job_id=job_id)
+    log_event("submitted", None, source=source.name, job_id=job_id, by=by)
     return Job(job_id, is_new=not existed)
 
 
@@ -174,7 +179,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
     services = call.services
     row, is_new = await _claim(call, job)
     if is_new:
-        log_event("started", row, expire_time=row.expire_time)
+        log_event("started", row, expire_time=row.expire_time, by=call.by)
     if row.state is State.MONITORING:
         differences = [] if is_new else call.start.request.differences(row)
         if differences:
@@ -194,7 +199,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         new = start.request.new_row(start.source, job.id, services.now())
         known = await at_store(services.monitors.of_job, new.source, new.job_id)
         if known is None:
-            if await at_store(services.monitors.claim, new):
+            if await at_store(services.monitors.claim, new, call.by):
                 return new, True
             continue  # somebody else was first
         known = await hub.current_row(client, services, known)
@@ -203,7 +208,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         reused = not known.state.final
         ended = transitions.reused(known, services.now()) if reused else known
         again = new.model_copy(update={"id": known.id, "run": known.run + 1})
-        begin = partial(transitions.claimed_again, ended=ended, again=again)
+        begin = partial(transitions.claimed_again, ended=ended, again=again, by=call.by)
         if await at_store(services.monitors.change, again.id, begin):
             if reused:
                 log_end(ended, services.now())
