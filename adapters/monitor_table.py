@@ -109,15 +109,23 @@ class MonitorTable:
         """Make sure that the store answers and the table is there."""
         self._table.ping()
 
+    def reach(self) -> None:
+        """Make sure that the store answers; the table need not be there, and is not created."""
+        self._table.find(entities.LIVE, entities.ROW_KEY)
+
     # -- writing --------------------------------------------------------------------------
 
-    def claim(self, row: MonitorRow) -> bool:
+    def claim(self, row: MonitorRow, by: str | None = None) -> bool:
         """Insert a new monitor with its first log line; only one caller can win.
+
+        Args:
+            row: The monitor.
+            by: Who asked for it.
 
         Returns:
             Whether this caller won. If not, the monitor exists.
         """
-        change = transitions.claimed(row)
+        change = transitions.claimed(row, by)
         # Before the row, so that the watchdog finds a claim that is cut off here.
         self._table.upsert(entities.live_entity(row))
         entity = entities.row_entity(row) | {"logLines": len(change.lines)}

@@ -10,6 +10,7 @@ from adapters.services import get_services
 from adapters.threads import at_store
 from domain.errors import Fault, InvalidInput, NoSuchMonitor
 from domain.text import whole_number
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import refuse_unknown
 from triggers.require_monitor import named_id
@@ -24,6 +25,7 @@ _LINES_LIMIT = 99_999_999
 @bp.route(route="monitors/{id}", methods=["GET"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.READ)
 async def get_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

@@ -20,6 +20,7 @@ from domain.errors import Fault, InvalidInput
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import job_id_fault
 from domain.text import whole_number
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import body_faults, unknown_parameters
 
@@ -32,6 +33,7 @@ _KNOWN = ("state", "source", "jobId", "label", "top", "token")
 @bp.function_name("ListMonitors")
 @bp.route(route="monitors", methods=["GET"])
 @answers_problems
+@requires(Role.READ)
 async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `monitors` and `next`, the token of the next page or null."""
     services = await at_store(get_services)
