@@ -23,15 +23,19 @@ from rich.table import Table
 
 from demo.part import PartFailed
 from tools.systems.airflow import Airflow
+from tools.systems.dagster import Dagster
 from tools.systems.installing import NotInstalled
 from tools.systems.leftovers import end_what_killed_runs_left, folder_of_this_run
 from tools.systems.prefect import Prefect
 from tools.systems.ray import Ray
+from tools.systems.rq import Rq
 from tools.systems.slurm import Slurm
 from tools.systems.system import System
 from tools.systems.watching import Line, watched
 
-_SYSTEMS: dict[str, type[System]] = {each.name: each for each in (Ray, Prefect, Airflow, Slurm)}
+_SYSTEMS: dict[str, type[System]] = {
+    each.name: each for each in (Ray, Prefect, Airflow, Slurm, Dagster, Rq)
+}
 _DEADLINE = 600  # seconds for all systems, once they are installed
 
 Say = Callable[[str], None]

@@ -48,6 +48,7 @@ class Prefect(System):
     source = _SOURCE
     at_work = "RUNNING"
     cancelled = "CANCELLED"
+    unknown = "11111111-2222-3333-4444-555555555555"
     _deployment = ""
 
     def install(self) -> None:

@@ -126,6 +126,7 @@ class Slurm(System):
     source = _SOURCE
     at_work = "RUNNING"
     cancelled = "CANCELLED"
+    unknown = "999999"
     _token = ""
 
     def install(self) -> None:
@@ -166,19 +167,32 @@ class Slurm(System):
 
     def jobs(self) -> Jobs:
         return Jobs(
-            good=self._job("primes", 3), bad=self._job("crash", 2), long=self._job("checksum", 120)
+            good=self._job("primes", 3),
+            bad=self._job("crash", 2),
+            long=self._job("checksum", 120),
+            more={
+                "array, one task fails": (self._array("[ $SLURM_ARRAY_TASK_ID != 2 ]"), "Failed"),
+                "array, all succeed": (self._array("true"), "Succeeded"),
+            },
         )
 
     def see(self, job_id: str) -> Seen:
-        [job] = self.ask("GET", f"{_API}/job/{job_id}")["jobs"]
+        tasks = self.ask("GET", f"{_API}/job/{job_id}")["jobs"]  # several of an array
+        states = {task["job_state"] for task in tasks}
         # While a job runs, its end is the one that it must keep to.
-        ended = job["job_state"] not in {"PENDING", "RUNNING", "COMPLETING"}
-        return Seen(
-            job["job_state"], datetime.fromtimestamp(job["end_time"], UTC) if ended else None
-        )
+        if states & {"PENDING", "RUNNING", "COMPLETING"}:
+            return Seen(min(states), None)
+        status = max(states, key=["COMPLETED", "CANCELLED", "FAILED"].index)
+        return Seen(status, datetime.fromtimestamp(max(t["end_time"] for t in tasks), UTC))
 
     def cancel(self, job_id: str) -> None:
         self.ask("DELETE", f"{_API}/job/{job_id}")
+
+    def _array(self, command: str) -> dict[str, Any]:
+        """Three tasks, one after the other, for there is one processor."""
+        job = self._job("primes", 1)
+        job["job"] |= {"name": "array", "array": "1-3"}
+        return {**job, "script": f"#!/bin/sh\nsleep 1\n{command}\n"}
 
     def _job(self, workload: str, seconds: int) -> dict[str, Any]:
         command = f"{sys.executable} {ROOT}/demo/workloads.py {workload} --seconds {seconds}"

@@ -9,7 +9,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,16 +22,23 @@ from tools.systems.leftovers import end_session, new_mark
 LOGS = ROOT / ".local/systems/logs"
 _START = 120.0  # seconds until a server must answer
 # A user's own settings of these would change what is started, or send it elsewhere.
-_NOT_INHERITED = ("AIRFLOW", "PREFECT_", "RAY_", "SLURM_", "PYTHON", "VIRTUAL_ENV")
+_NOT_INHERITED = (
+    *("AIRFLOW", "DAGSTER_", "PREFECT_", "RAY_", "RQ_", "SLURM_", "PYTHON", "VIRTUAL_ENV"),
+)
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Three jobs to submit: one succeeds, one fails, one would run long."""
+    """The jobs to submit: a job that succeeds, one that fails, one that would run long.
+
+    Attributes:
+        more: Others by name, each with the state in which its monitor must end.
+    """
 
     good: dict[str, Any]
     bad: dict[str, Any]
     long: dict[str, Any]
+    more: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class System(ABC):
         source: The table of job_sources.toml.
         at_work: Its status of a job that has begun to work.
         cancelled: Its status of a job that was cancelled.
+        unknown: The id of a job that it does not know.
+        submits: Whether it takes jobs over HTTP; else `submit` starts them.
         cancelled_state: What becomes of a monitor whose job is cancelled there.
     """
 
@@ -57,6 +66,8 @@ class System(ABC):
     source: ClassVar[str]
     at_work: ClassVar[str]
     cancelled: ClassVar[str]
+    unknown: ClassVar[str] = "no-such-job"
+    submits: ClassVar[bool] = True
     cancelled_state: ClassVar[str] = "Cancelled"
 
     def __init__(self, folder: Path) -> None:
@@ -87,6 +98,10 @@ class System(ABC):
     @abstractmethod
     def jobs(self) -> Jobs:
         """The jobs to submit."""
+
+    def submit(self, job: dict[str, Any]) -> str:
+        """Start a job where the app can't; its id."""
+        raise NotImplementedError
 
     @abstractmethod
     def see(self, job_id: str) -> Seen:

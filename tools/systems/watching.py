@@ -3,6 +3,8 @@
 1. A job that succeeds and one that fails are started by `POST /api/monitors`.
 2. One is cancelled by somebody in the system itself: the monitor tells so.
 3. One is stopped with `cancelJob=true`: the monitor is `Stopped`, and the job is cancelled.
+4. One that the system does not know is not found.
+5. More of a system's own, like an array of which one task fails.
 
 Each time the rows in Table storage are compared with what the system and the app say of the job.
 """
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,9 @@ class Watched:
         yield self._line("fails", lambda line: self._ends(line, jobs.bad, "Failed"))
         yield self._line("cancelled there", lambda line: self._cancelled(line, jobs.long))
         yield self._line("stopped here", lambda line: self._stopped(line, jobs.long))
+        yield self._line("not there", self._unknown)
+        for name, (job, state) in jobs.more.items():
+            yield self._line(name, partial(self._ends, job=job, state=state))
 
     def _line(self, job: str, check: Callable[[Line], None]) -> Line:
         line = Line(self.system.name, self.version, job)
@@ -71,6 +77,15 @@ class Watched:
 
     def _ends(self, line: Line, job: Body, state: str) -> None:
         self._compare(line, self._start(job), state)
+
+    def _unknown(self, line: Line) -> None:
+        """The system's word for a job that it does not know is understood."""
+        path = f"/api/sources/{self.system.name}/check?jobId={self.system.unknown}"
+        answer = self.api.call("POST", path)
+        assert answer.status_code == 200, answer.text
+        shown = answer.json()
+        line.expect("the outcome", shown["poll"]["outcome"], "notFound")
+        line.verdict = f"notFound (HTTP {shown['answer']['httpStatus']})"
 
     def _cancelled(self, line: Line, job: Body) -> None:
         with self._at_work(job) as started:
@@ -104,7 +119,8 @@ class Watched:
                 self.system.cancel(started["jobId"])
 
     def _start(self, job: Body) -> Body:
-        answer = self.api.start(source=self.system.name, job=job, timeoutSeconds=300)
+        given = {"job": job} if self.system.submits else {"jobId": self.system.submit(job)}
+        answer = self.api.start(source=self.system.name, timeoutSeconds=300, **given)
         monitor: Body = answer["monitor"]
         return monitor
 
@@ -131,10 +147,10 @@ class Watched:
         for name in ("source", "jobId", "state", "rawStatus", "reason"):
             line.expect(f"the row's {name}", row.get(name), shown.get(name))
         line.expect("the row's endedAt", row["endedAt"], datetime.fromisoformat(shown["endedAt"]))
-        keys = self.rows.query_entities(
-            "PartitionKey eq @id", parameters={"id": shown["id"]}, select=["RowKey"]
+        lines = self.rows.query_entities(
+            "PartitionKey eq @id", parameters={"id": shown["id"]}, select=["event"]
         )
-        ends = [key["RowKey"] for key in keys if key["RowKey"].endswith("-ended")]
+        ends = [line for line in lines if line.get("event") == "ended"]
         line.expect("the number of ends in its log", len(ends), 1)
         return row
 
