@@ -248,9 +248,13 @@ def _info(function: Function) -> FunctionInfo:
         faults = faults_of(function)
     except Exception as error:  # noqa: BLE001 - looks at annotations, which are the app's code
         faults = [describe(error)]
-    if faults:
-        raise AppError(f"cannot load the {name} function: {' '.join(faults[0].split())}")
     kinds = {str(b.name): str(b.type) for b in bindings}
+    not_served = tuple(sorted(set(kinds.values()) - _SERVED))
+    if faults and not_served:
+        # Extensions, as those for the SDK's own types, change what the worker takes there.
+        log.warning("The worker may refuse the %s function: %s", name, faults[0])
+    elif faults:
+        raise AppError(f"cannot load the {name} function: {' '.join(faults[0].split())}")
     trigger, call = function.get_trigger(), function.get_user_function()
     wants_context = "context" in inspect.signature(call).parameters and "context" not in kinds
     settings = getattr(function, "get_settings_dict", lambda _name: None)
@@ -263,5 +267,5 @@ def _info(function: Function) -> FunctionInfo:
         wants_context=wants_context,
         takes_result=takes_result(function),
         retry=settings("retry_policy"),
-        not_served=tuple(sorted(set(kinds.values()) - _SERVED)),
+        not_served=not_served,
     )

@@ -44,8 +44,11 @@ _GENERATIONS_A_TURN = 1_000
 _CUSTOM_STATUS_KB = 16
 _SHORT = timedelta(milliseconds=50)  # what a message takes from one turn to the next
 _GIVEN_BACK = timedelta(seconds=10)
-_LIKE_AZURE_TIMER = (1.0, 5.0)  # seconds late, as measured with ten-second polling
-_LIKE_AZURE_MESSAGE = (0.05, 0.4)
+# As measured with ten-second polling. A queue is asked less and less often while it is empty, so
+# that a timer is late by a part of its length: 5 s by 1 to 2.5 s, 60 s by 2 to 5 s.
+_LIKE_AZURE_TIMER = (0.2, 0.5)
+_LIKE_AZURE_LONGEST = 10.0
+_LIKE_AZURE_MESSAGE = (0.05, 0.4)  # seconds
 _STALLS = "on the real host this stalls the hub"
 _FAILED = "Orchestrator function '{}' failed"
 _VERSION_MISMATCH = Failed(
@@ -483,7 +486,9 @@ class Engine:
         whole = math.ceil((due - now).total_seconds()) - 1
         visible_at = max(now + timedelta(seconds=max(whole, 0)), min(due, now + _SHORT))
         if self._like_azure:
-            visible_at += timedelta(seconds=random.uniform(*_LIKE_AZURE_TIMER))  # noqa: S311
+            idle = min(max(whole, 0), _LIKE_AZURE_LONGEST)
+            visible_at += random.uniform(*_LIKE_AZURE_TIMER) * timedelta(seconds=idle)  # noqa: S311
+            visible_at += timedelta(seconds=random.uniform(*_LIKE_AZURE_MESSAGE))  # noqa: S311
         fired = event(
             EventType.TIMER_FIRED,
             scheduled["Timestamp"],

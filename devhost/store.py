@@ -329,10 +329,8 @@ class Store:
             " WHERE instance_id = ? AND visible_at <= ? ORDER BY position",
             *(id_, now),
         )
-        return [
-            Message(int(str(row[0])), row[1] and str(row[1]), bool(row[2]), json.loads(str(row[3])))  # type: ignore[arg-type]
-            for row in _in_order(rows)
-        ]
+        found = [(_message(row), str(row[4])) for row in rows]
+        return _in_order(found) if len(found) > 1 else [message for message, _ in found]
 
     def postpone(self, positions: Iterable[int], visible_at: str) -> None:
         """Make messages visible at a later time."""
@@ -395,16 +393,20 @@ class Store:
                 self.send(task.instance_id, result, execution_id=task.execution_id)
 
 
-def _in_order(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+def _message(row: tuple[object, ...]) -> Message:
+    execution_id = None if row[1] is None else str(row[1])
+    return Message(int(str(row[0])), execution_id, bool(row[2]), json.loads(str(row[3])))
+
+
+def _in_order(found: list[tuple[Message, str]]) -> list[Message]:
     """In the order in which they came: a timer when it became visible, not when it was made.
 
     All others stay in the order in which they were sent, whatever the clock did meanwhile.
     """
     times, latest = {}, ""
-    for position, _, _, text, visible_at in rows:
-        event = json.loads(str(text))
-        if event["EventType"] == EventType.TIMER_FIRED:
-            times[position] = max(latest, str(visible_at))
+    for message, visible_at in found:
+        if message.event["EventType"] == EventType.TIMER_FIRED:
+            times[message.position] = max(latest, visible_at)
         else:
-            times[position] = latest = max(latest, event["Timestamp"])
-    return sorted(rows, key=lambda row: times[row[0]])
+            times[message.position] = latest = max(latest, message.event["Timestamp"])
+    return sorted((message for message, _ in found), key=lambda m: times[m.position])

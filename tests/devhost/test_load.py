@@ -120,6 +120,15 @@ def test_a_function_that_is_not_served_is_left_out_by_name(
     assert not app.activities
 
 
+def test_annotations_of_what_is_left_out_refuse_no_app(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Extensions of the worker take classes of their own there."""
+    code = '@app.blob_trigger("b", "p", "c")\ndef other(b: dict[str, int]): pass\n'
+    assert len(loaded(app_of(tmp_path, HEADER + code)).of_kind("httpTrigger")) == 1
+    assert "The worker may refuse the other function" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["app", "myApp", "function_register"])
 def test_the_app_may_have_any_name(tmp_path: Path, name: str) -> None:
     """As the worker takes it, which most published samples need."""
