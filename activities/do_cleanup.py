@@ -1,6 +1,5 @@
 """`DoCleanup`: purge finished instances and remove rows past their retention."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
@@ -11,6 +10,7 @@ from azure.durable_functions import OrchestrationRuntimeStatus
 
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
+from adapters.threads import long_at_store
 from domain import names
 from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress, windows
 
@@ -63,7 +63,7 @@ async def clean(
         purged = await client.purge_instance_history_by(begin, end, _ENDED)
         instances += purged.instances_deleted
         through = end
-    monitors, rows_left = await asyncio.to_thread(_remove_rows, services, cutoff, deadline)
+    monitors, rows_left = await long_at_store(_remove_rows, services, cutoff, deadline)
     return CleanupProgress(
         purged_through=through,
         more=more or rows_left,

@@ -1,7 +1,7 @@
 """`GetJobStatus`: one look at the job; HTTP trouble is an outcome, never an exception."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -12,11 +12,14 @@ from adapters.services import Services, get_services
 from domain import names
 from domain.errors import Faults, JobMonitorError, StoreUnavailable
 from domain.monitors import transitions
+from domain.monitors.decide import wait_for_place
 from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Outcome, Poll
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
+
+_CLOCKS_APART = timedelta(seconds=5)  # of two instances: one makes the poll, another decides
 
 
 @bp.function_name(names.GET_JOB_STATUS)
@@ -31,15 +34,19 @@ def get_job_status(watch: object) -> dict[str, Any]:
         A `Poll` as JSON. `stop` and `settings` are those of the row. If the store did not take the
         heartbeat, the next poll or the end writes what this one could not.
     """
-    return poll_job(Watch.model_validate(watch)).to_wire()
+    return poll_job(Watch.model_validate(watch), in_turn=True).to_wire()
 
 
-def poll_job(watch: Watch) -> Poll:
+def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
     """Read the row, ask the source, then store the result in the row.
 
     The row says which job is asked about, and whether there is anything to ask: an input may be
     old, or crafted by somebody who holds the key of the task hub. If the store does not answer, the
     job is looked at all the same. Nothing comes of it but a look.
+
+    Args:
+        watch: The watch.
+        in_turn: Whether the poll may be put off while too many others ask the source.
     """
     try:
         services = get_services()
@@ -47,11 +54,11 @@ def poll_job(watch: Watch) -> Poll:
             known = services.monitors.snapshot(watch.monitor_id)
         except StoreUnavailable as error:
             log.warning("%s: row not read: %s", watch.monitor_id, error)
-            return _look(services, watch, services.now())
+            return _look(services, watch, services.now(), in_turn=in_turn)
         if known is None or known.row.run != watch.run or known.row.state.final:
             return Poll(outcome=watch.outcome or Outcome.RUNNING, looked=False, superseded=True)
         now = services.now()
-        poll = _look(services, known.row, now)
+        poll = _look(services, known.row, now, in_turn=in_turn)
     except JobMonitorError as error:
         # The app's settings are broken. That says nothing about the job.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
@@ -59,8 +66,8 @@ def poll_job(watch: Watch) -> Poll:
     return _heartbeat(services, known, poll, now)
 
 
-def _look(services: Services, about: Watch | MonitorRow, now: datetime) -> Poll:
-    """Ask the source about a job, unless the polls of the watch or of the source are held.
+def _look(services: Services, about: Watch | MonitorRow, now: datetime, *, in_turn: bool) -> Poll:
+    """Ask the source about a job, unless the poll is held or put off.
 
     A source that was removed, or is faulty, says nothing about the job: the watch goes on until it
     expires, and its row says why it sees nothing.
@@ -71,13 +78,23 @@ def _look(services: Services, about: Watch | MonitorRow, now: datetime) -> Poll:
     except Faults as error:
         log.warning("%s: can't poll %s: %s", about.source, about.job_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
-    paused = isinstance(about, MonitorRow) and (
+    held = Poll(outcome=about.outcome or Outcome.RUNNING, looked=False)
+    held = held.model_copy(update={"rules": source.rules(about.raw_status)})
+    if isinstance(about, MonitorRow) and (
         about.paused or about.source in services.app_state.paused_sources(now)
-    )
-    if paused:
-        held = Poll(outcome=about.outcome or Outcome.RUNNING, looked=False)
-        return held.model_copy(update={"rules": source.rules(about.raw_status)})
-    return source.granted(services.jobs.poll(source, about.job_id, now))
+    ):
+        return held
+    with services.places.take(source, always=not in_turn or _is_last(about, now)) as found:
+        if not found:
+            wait = wait_for_place(about, now).total_seconds()
+            return held.model_copy(update={"retry_after_seconds": wait})
+        return source.granted(services.jobs.poll(source, about.job_id, now))
+
+
+def _is_last(about: Watch | MonitorRow, now: datetime) -> bool:
+    """Whether the watch may end after this poll, so that it must not be put off."""
+    stop = isinstance(about, MonitorRow) and about.stop is not None
+    return stop or now >= about.expire_time - _CLOCKS_APART
 
 
 def _heartbeat(services: Services, known: Snapshot, poll: Poll, now: datetime) -> Poll:

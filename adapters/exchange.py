@@ -5,21 +5,30 @@
 2. The body is read as a stream up to the source's limit, counted after decompression.
 3. A redirect is followed only for GET, within the origin (scheme, host, port), three times, and
    only with a status that the source follows.
-
-Every exchange has a session of its own: threads share nothing, and no cookie outlives it.
+4. Each thread keeps a connection to each origin: a new one costs a poll more than all the rest. The
+   threads share one TLS context for each set of certificates, and nothing else.
+5. Only a GET goes over a kept connection. If the source closes one meanwhile, nobody knows whether
+   the request arrived. A GET is sent once more, over a new connection. Another request might start
+   a second job.
+6. A connection that rested for long is not used. A network forgets it without a word: Azure's
+   after four minutes.
+7. No cookie outlives its exchange.
 """
 
 import http.client
 import io
+import ssl
+import threading
 import time
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.auth import AuthBase
 
 from adapters.settings import APP_FOLDER
@@ -31,6 +40,9 @@ from domain.sources.url import is_loopback, url_faults
 _MAX_REDIRECTS = 3
 _CHUNK = 65_536
 _REASON_SHOWN = 100
+_KEPT_SECONDS = 100.0
+_of_this_thread = threading.local()
+_reading_certificates = threading.Lock()
 
 
 class NoAnswer(Exception):
@@ -58,35 +70,29 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
         headers.setdefault("Content-Type", kind)
     http = source.http
     certificate, key = _file(http.client_certificate), _file(http.client_key)
+    session = _session(asked.method, url)
+    session.state.deadline = deadline
+    # The environment's proxies and CA bundles are the way out of a corporate network, and
+    # count; but no proxy is a way to this machine itself. `_Credentials` keeps .netrc out.
+    direct = {"http": "", "https": ""} if is_loopback(urlsplit(url).hostname or "") else None
     try:
-        with _Session() as session:
-            session.mount("http://", _DeadlineAdapter(deadline))
-            session.mount("https://", _DeadlineAdapter(deadline))
-            # The environment's proxies and CA bundles are the way out of a corporate network, and
-            # count; but no proxy is a way to this machine itself. `_Credentials` keeps .netrc out.
-            direct = (
-                {"http": "", "https": ""} if is_loopback(urlsplit(url).hostname or "") else None
-            )
-            for _ in range(_MAX_REDIRECTS + 1):
-                with session.request(
-                    asked.method,
-                    url,
-                    data=content,
-                    auth=_Credentials(source),
-                    headers=headers,
-                    timeout=max(deadline - time.monotonic(), 0.001),
-                    proxies=direct,
-                    verify=_file(http.ca_file),
-                    cert=(certificate, key) if certificate and key else certificate,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
-                    target = _redirect(source, asked.method, url, response)
-                    if target is None:
-                        body = _body(response, source.http.max_answer_bytes)
-                        return Answer(response.status_code, response.headers, body)
-                    url = target
-            return Answer(response.status_code, response.headers, b"")
+        for _ in range(_MAX_REDIRECTS + 1):
+            with session.send_once_more(
+                asked.method,
+                url,
+                data=content,
+                auth=_Credentials(source),
+                headers=headers,
+                proxies=direct,
+                verify=_file(http.ca_file),
+                cert=(certificate, key) if certificate and key else certificate,
+            ) as response:
+                target = _redirect(source, asked.method, url, response)
+                if target is None:
+                    body = _body(response, source.http.max_answer_bytes)
+                    return Answer(response.status_code, response.headers, body)
+                url = target
+        return Answer(response.status_code, response.headers, b"")
     except (
         requests.RequestException,
         urllib3.exceptions.HTTPError,
@@ -95,6 +101,18 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
         late = time.monotonic() >= deadline or isinstance(error, requests.Timeout)
         limit = f"no complete answer within {source.http.timeout_seconds:g} s"
         raise NoAnswer(limit if late else _reason(source, error)) from None
+    finally:
+        session.used_at = time.monotonic()
+
+
+def _session(method: str, url: str) -> "_Session":
+    """This thread's session with the origin of a URL, as a request may use it."""
+    sessions: dict[Any, _Session] = _of_this_thread.__dict__.setdefault("sessions", {})
+    session = sessions.setdefault(_origin(url), _Session())
+    session.cookies.clear()
+    if method != "GET" or time.monotonic() - session.used_at > _KEPT_SECONDS:
+        session.close()
+    return session
 
 
 def _file(name: str | None) -> str | None:
@@ -138,11 +156,44 @@ def _reason(source: Source, error: BaseException) -> str:
     return "the connection failed: " + clean(source, words or type(error).__name__, _REASON_SHOWN)
 
 
+class _State:
+    """An exchange under way, as its connection must know it."""
+
+    deadline = 0.0
+    connected = False
+
+
 class _Session(requests.Session):
-    """Leaves redirects alone; requests reads the whole body of one even when told not to follow."""
+    """The connection of a thread with an origin. Closed, it makes a new one for the next request.
+
+    It leaves redirects alone; requests reads the whole body of one even when told not to follow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = _State()
+        self.used_at = time.monotonic()
+        adapter = _Adapter(self.state)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
+
+    def send_once_more(self, method: str, url: str, **options: Any) -> requests.Response:
+        """Send a request, and send it again if the source had closed the kept connection."""
+        for again in (False, True):
+            self.state.connected = False
+            left = max(self.state.deadline - time.monotonic(), 0.001)
+            try:
+                return self.request(
+                    method, url, **options, timeout=left, allow_redirects=False, stream=True
+                )
+            except requests.ConnectionError:
+                late = time.monotonic() >= self.state.deadline
+                if again or late or self.state.connected:
+                    raise
+        raise AssertionError
 
 
 class _Credentials(AuthBase):
@@ -156,24 +207,81 @@ class _Credentials(AuthBase):
         return request
 
 
-class _DeadlineAdapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):
     """Reads answers against one deadline; the timeout of requests starts again at every byte."""
 
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        super().__init__()
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        super().__init__(pool_maxsize=1)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        tls: Any
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https":
+            bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+            own = cert if isinstance(cert, tuple) else (cert, None)
+            files = [_as_it_is(each) if each else None for each in (bundle, *own)]
+            with _reading_certificates:
+                tls = {"ssl_context": _tls_context(*files)}
+        return host, tls
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Have a TLS proxy held to the same certificates; the source's own has its context."""
+        if conn.proxy:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        reader = staticmethod(partial(_DeadlineResponse, self._deadline))
-        pool.ConnectionCls = type("_Connection", (pool.ConnectionCls,), {"response_class": reader})
+        if not issubclass(pool.ConnectionCls, _Connection):
+            # The connection knows the state alone: a way from it to its pool would keep the pool
+            # from being closed at the end of its thread.
+            reader = staticmethod(partial(_DeadlineResponse, self._state))
+            members = {"state": self._state, "response_class": reader}
+            pool.ConnectionCls = type("_Kept", (_Connection, pool.ConnectionCls), members)
         return pool
 
 
+class _Connection:
+    """Tells that it is new."""
+
+    state: _State
+
+    def connect(self) -> None:
+        self.state.connected = True
+        super().connect()  # type: ignore[misc]
+
+
+class _File(NamedTuple):
+    """A file of certificates, and when it last changed, in nanoseconds."""
+
+    name: str
+    changed_at: int
+
+
+def _as_it_is(name: str) -> _File:
+    """A file as it is now; OSError if it is not there."""
+    return _File(name, Path(name).stat().st_mtime_ns)
+
+
+@lru_cache(32)
+def _tls_context(bundle: _File, certificate: _File | None, key: _File | None) -> ssl.SSLContext:
+    """The context for these files. To read a bundle takes 30 ms; one that changed is read again."""
+    context = urllib3.util.ssl_.create_urllib3_context()
+    if Path(bundle.name).is_dir():
+        context.load_verify_locations(capath=bundle.name)
+    else:
+        context.load_verify_locations(bundle.name)
+    if certificate:
+        context.load_cert_chain(certificate.name, key.name if key else None)
+    return context
+
+
 class _DeadlineResponse(http.client.HTTPResponse):
-    def __init__(self, deadline: float, sock: socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, state: _State, sock: socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineStream(deadline, sock, self.fp.detach()))
+        self.fp = io.BufferedReader(_DeadlineStream(state.deadline, sock, self.fp.detach()))
 
 
 class _DeadlineStream(io.RawIOBase):

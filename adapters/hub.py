@@ -19,6 +19,7 @@ import azure.durable_functions as df
 from adapters.event_log import log_end
 from adapters.monitor_table import MonitorTable
 from adapters.services import Services
+from adapters.threads import at_store
 from domain import names
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
@@ -66,13 +67,11 @@ async def current_row(
 async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
     """Store an end that the task hub told of; the row as it is then."""
     monitors = services.monitors
-    written = await asyncio.to_thread(
-        monitors.change, end.id, lambda row: transitions.terminated(row, end)
-    )
+    written = await at_store(monitors.change, end.id, lambda row: transitions.terminated(row, end))
     if written:
         log_end(written.now, services.now())
         return written.now
-    return await asyncio.to_thread(monitors.get, end.id) or end
+    return await at_store(monitors.get, end.id) or end
 
 
 async def hub_since(client: df.DurableOrchestrationClient, services: Services) -> datetime | None:
@@ -81,7 +80,7 @@ async def hub_since(client: df.DurableOrchestrationClient, services: Services) -
     if status is None:
         return None
     progress = CleanupProgress.model_validate(_object(status.input_) or {})
-    return await asyncio.to_thread(services.app_state.hub_since, progress, services.now())
+    return await at_store(services.app_state.hub_since, progress, services.now())
 
 
 async def hint(
@@ -147,14 +146,14 @@ async def ensure_watched(
         if not instance.ended:
             return False
         # The instance may have ended since the row was read. If its end is stored, all is done.
-        known = await asyncio.to_thread(monitors.get, row.id)
+        known = await at_store(monitors.get, row.id)
         if known is None or known.run != row.run:
             return False
         if effective_row(known, instance, None, row.started_at).state.final:
             return False
     started = await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
     if started:
-        await asyncio.to_thread(monitors.sync_indexes, row)
+        await at_store(monitors.sync_indexes, row)
     return started
 
 

@@ -101,11 +101,11 @@ class JobApi:
     def _ask(self, source: Source, request: Request) -> tuple[Answer, Source]:
         """The answer, and the source with the credentials that it was asked with."""
         deadline = time.monotonic() + source.http.timeout_seconds
-        asked = self._tokens.with_credentials(source)
+        asked = self._tokens.with_credentials(source, deadline=deadline)
         answer = exchange(asked, request, deadline)
         if asked is not source and self._refuses_token(source, answer):
             # Nothing was done yet, so that asking again is safe for a submit, too.
-            asked = self._tokens.with_credentials(source, refused=asked)
+            asked = self._tokens.with_credentials(source, asked, deadline)
             answer = exchange(asked, request, deadline)
         self._tell_flaw(source, answer)
         return answer, asked

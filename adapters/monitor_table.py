@@ -23,6 +23,7 @@ from adapters.table import (
     update_unchanged,
 )
 from domain.errors import StoreUnavailable
+from domain.monitors import monitor_id as ids
 from domain.monitors import transitions
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
@@ -210,6 +211,12 @@ class MonitorTable:
         """The row of a monitor, or None."""
         found = self.snapshot(monitor_id)
         return found.row if found else None
+
+    def of_job(self, source: str, job_id: str) -> MonitorRow | None:
+        """The row of a job's monitor, under the id of release 0.1 if it is there, or None."""
+        earlier = ids.earlier_id(source, job_id)
+        row = self.get(earlier) if earlier else None
+        return row or self.get(ids.monitor_id(source, job_id))
 
     def snapshot(self, monitor_id: str) -> Snapshot | None:
         """The row of a monitor with its entity, or None."""

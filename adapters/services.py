@@ -15,6 +15,7 @@ from adapters.identity import Identity, app_identity
 from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
+from adapters.places import Places
 from adapters.settings import Settings, read_settings
 from adapters.source_blobs import BlobFiles
 from adapters.source_files import FileReader, LocalFiles
@@ -33,6 +34,7 @@ class Services:
     settings: Settings
     catalog: Catalog
     jobs: JobApi
+    places: Places
     monitors: MonitorTable
     app_state: AppState
     intents: Intents
@@ -60,6 +62,7 @@ def get_services() -> Services:
         settings=settings,
         catalog=Catalog(_files(settings, identity), settings.values, read_presets()),
         jobs=JobApi(Tokens(identity)),
+        places=Places(),
         monitors=MonitorTable(table),
         app_state=AppState(table),
         intents=Intents(table),

@@ -1,14 +1,17 @@
 """Access tokens for sources that are asked under the app's own identity, or with an OAuth2 client.
 
 A token is kept until shortly before it expires. One that a source refused is replaced by asking
-with a new credential, since a credential keeps tokens, too. Threads that need the same token wait
-for one of them to get it.
+with a new credential, since a credential keeps tokens, too. A thread of its own asks for a token,
+and all that need the token wait for that, each as long as its poll has time. If no token could be
+had, nobody asks again for some seconds.
 """
 
-from collections import defaultdict
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from threading import Lock
+from typing import NamedTuple
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
@@ -24,8 +27,21 @@ from domain.sources.source import Source
 
 _SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
 _REASON_SHOWN = 200
+_FAILURE_KEPT_SECONDS = 10
+_AT_ONCE = 4
 _Key = tuple[str, str]
 _TokenAuth = ManagedIdentityAuth | OAuth2Auth
+
+
+class _Failure(NamedTuple):
+    """Why there was no token, and when, in seconds since 1970."""
+
+    at: float
+    text: str
+    outcome: Outcome
+
+    def error(self) -> NoToken:
+        return NoToken(self.text, self.outcome)
 
 
 class Tokens:
@@ -40,14 +56,20 @@ class Tokens:
         self._now = now
         self._credentials: dict[_Key, TokenCredential] = {}
         self._tokens: dict[_Key, AccessToken] = {}
-        self._locks: dict[_Key, Lock] = defaultdict(Lock)
+        self._failures: dict[_Key, _Failure] = {}
+        self._asked: dict[_Key, Future[AccessToken]] = {}
+        self._lock = Lock()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "token")
 
-    def with_credentials(self, source: Source, refused: Source | None = None) -> Source:
+    def with_credentials(
+        self, source: Source, refused: Source | None = None, deadline: float | None = None
+    ) -> Source:
         """The source as it is to be asked: with a token if it takes one, else unchanged.
 
         Args:
             source: A source as configured.
             refused: What this gave before, if the source did not accept that token.
+            deadline: When to give up, on the clock of `time.monotonic`; None for never.
 
         Raises:
             NoToken: There is none to be had.
@@ -56,15 +78,45 @@ class Tokens:
         if not isinstance(auth, _TokenAuth):
             return source
         key = _key(auth)
-        with self._locks[key]:
+        with self._lock:
             old = self._tokens.get(key)
             if old and refused and refused.auth == _bearer(old):
+                self._tokens.pop(key)
                 self._credentials.pop(key, None)
                 old = None
-            if old is None or old.expires_on - _SPARE_SECONDS <= self._now().timestamp():
-                self._tokens.pop(key, None)
-                old = self._tokens[key] = self._new(source, auth, key)
-        return source.model_copy(update={"auth": _bearer(old)})
+            now = self._now().timestamp()
+            if old and old.expires_on - _SPARE_SECONDS > now:
+                return source.model_copy(update={"auth": _bearer(old)})
+            failure = self._failures.get(key)
+            if failure and 0 <= now - failure.at < _FAILURE_KEPT_SECONDS:
+                raise failure.error()
+            asked = self._asked.get(key)
+            if asked is None:
+                asked = self._asked[key] = self._threads.submit(self._ask, source, auth, key)
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        try:
+            return source.model_copy(update={"auth": _bearer(asked.result(left))})
+        except TimeoutError:
+            what = f"no token within {source.http.timeout_seconds:g} s, for {auth.scope}"
+            raise NoToken(what, Outcome.UNREACHABLE) from None
+
+    def _ask(self, source: Source, auth: _TokenAuth, key: _Key) -> AccessToken:
+        """Ask for a token, and keep it or the failure for the next."""
+        try:
+            token = self._new(source, auth, key)
+        except NoToken as error:
+            with self._lock:
+                at = self._now().timestamp()
+                self._failures[key] = _Failure(at, str(error), error.outcome)
+            raise
+        else:
+            with self._lock:
+                self._tokens[key] = token
+                self._failures.pop(key, None)
+            return token
+        finally:
+            with self._lock:
+                del self._asked[key]
 
     def _new(self, source: Source, auth: _TokenAuth, key: _Key) -> AccessToken:
         scope = auth.scope

@@ -19,8 +19,8 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 class Azurite(Part):
     """The storage emulator; its ports are blob, queue and table.
 
-    It writes its data to disk every five seconds and when it is stopped: what it took in since
-    then is lost by `kill`, not by `stop`.
+    Azurite writes its data to disk every five seconds, and when it is stopped. `kill` loses the
+    writes since then; `stop` loses none.
     """
 
     name = "Azurite"
@@ -50,7 +50,7 @@ class Azurite(Part):
 
     @property
     def connection_string(self) -> str:
-        """What a storage client needs, with the ports that are in use."""
+        """The connection string, with the ports that are in use."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
             f"BlobEndpoint={self._endpoint(0)};QueueEndpoint={self._endpoint(1)};"

@@ -2,8 +2,8 @@
 
 `python leash.py PARENT_PID COMMAND...` has the kernel send SIGTERM to this process when its
 parent is gone, even by kill -9, and then turns into the command, which keeps that order and the
-process id. Linux only; elsewhere it is a plain exec, and what a killed parent leaves behind has
-to be ended by hand.
+process id. Linux only; elsewhere it is a plain exec, and the children of a killed parent have to
+be ended by hand.
 
 A program of its own rather than `preexec_fn`, which may deadlock in a parent with threads.
 """

@@ -5,9 +5,8 @@
    its parts in order.
 2. It returns when the part answers, and fails with the tail of the part's log when the part
    ends first or takes too long.
-3. Ports that the caller doesn't give are free ones, and other ones are tried when a program
-   takes one first. Once started, a part keeps its ports, so that what was told of them stays
-   true over a restart.
+3. A caller that gives no ports gets free ones; when another program takes one first, others are
+   tried. Once started, a part keeps its ports over a restart.
 """
 
 import os
@@ -69,7 +68,7 @@ class Part(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What to run."""
+        """The command line."""
 
     @abstractmethod
     def problem(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What the demo shows of a monitor: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a monitor: a bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,7 +18,7 @@ def show_progress(console: Console, say: Say, views: Iterable[dict[str, Any]]) -
         BarColumn(table_column=Column(min_width=20)),
         TaskProgressColumn(table_column=Column(min_width=4)),
         TimeElapsedColumn(table_column=Column(min_width=7)),
-        # What doesn't fit in the terminal is cut off.
+        # A line that is too long for the terminal is cut off.
         TextColumn("{task.description}", table_column=Column(no_wrap=True)),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

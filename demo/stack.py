@@ -144,7 +144,7 @@ class Stack:
         with ExitStack() as started:
             for part in self.parts:
                 if part is self.host:
-                    # What a test set before stays.
+                    # Settings that were made before stay.
                     part.environment = {**self.environment(), **part.environment}
                 started.enter_context(part)
                 self._say(f"{part.name} answers on {LOCALHOST}:{', '.join(map(str, part.ports))}.")

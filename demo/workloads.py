@@ -36,7 +36,7 @@ class WorkFailed(Exception):
 
 @dataclass(frozen=True)
 class Workload:
-    """What to do step by step, and at which percentage it fails, if it does."""
+    """The steps of a workload, and the percentage at which it fails, if it does."""
 
     steps: Callable[[], Iterator[str]]
     fails_at: int | None = None
@@ -131,7 +131,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read the progress is gone, so the result has no use. This is also how a job
+        # The reader of the progress is gone, so the result has no use. This is also how a job
         # ends when its job service is killed. stdout goes to nowhere from here on, or Python
         # complains when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

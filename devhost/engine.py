@@ -121,7 +121,8 @@ class Engine:
         self._like_azure = like_azure
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._dead = False
+        self.dead = False
+        """Whether the engine died, and does nothing more."""
         self._places = threading.Condition()
         self._running: set[Future[str]] = set()
         self._queued: deque[Task] = deque()
@@ -275,7 +276,7 @@ class Engine:
     def die(self, error: BaseException) -> None:
         """Do nothing more, as if killed; the owner ends the process."""
         log.critical("The engine died; the host can't go on", exc_info=error)
-        self._dead = True
+        self.dead = True
         self._stopping.set()
         self._wake.set()
         self._on_crash(error)
@@ -581,7 +582,7 @@ class Engine:
     def _finish(self, task: Task, running: Future[str]) -> None:
         outcome = self._outcome(task, running)
         self._reach(Point.AFTER_ACTIVITY, task.instance_id)
-        if not self._dead:
+        if not self.dead:
             self.store.finish_task(task, outcome)
 
     def _outcome(self, task: Task, running: Future[str]) -> Event:

@@ -3,9 +3,11 @@
 A file is what a status query with `showHistory` answers, with its `historyEvents` in one of two
 forms:
 
-- whole: the events as an orchestrator gets them, with task ids and the bounds of turns. Only the
-  state file of devhost gives them so.
-- folded: as the management API of any host shows them. `unfold` makes whole ones of them.
+- whole: the events as an orchestrator gets them, with task ids and the bounds of turns. The state
+  file of devhost and the tables of a hub give them so.
+- folded: as the management API of any host shows them. `unfold` makes whole ones of them, by
+  their times. That is right as long as the times tell the turns apart; where they may not, a
+  mismatch is to be looked at again in a history from the hub's tables.
 
 `check` goes through a history turn by turn. It gives the orchestrator what it got then, and
 compares what it asks for now (kinds, ids and names, and whether and how it ends) with what the
@@ -53,11 +55,13 @@ class History:
         name: The orchestrator's name.
         status: The instance's runtime status.
         events: Whole events, in order.
+        folded: Whether the turns were derived from the times.
     """
 
     name: str
     status: str
     events: list[Event]
+    folded: bool = False
 
 
 def parse(text: str) -> History:
@@ -69,13 +73,16 @@ def parse(text: str) -> History:
     try:
         payload = json.loads(text)
         shown = payload["historyEvents"]
-        events = shown if isinstance(shown[0]["EventType"], int) else unfold(payload)
-        history = History(payload["name"], payload["runtimeStatus"], events)
+        folded = not isinstance(shown[0]["EventType"], int)
+        events = unfold(payload) if folded else shown
+        history = History(payload["name"], payload["runtimeStatus"], events, folded)
     except (ValueError, TypeError) as error:
         raise NotAHistory(f"it is not a status as JSON: {error}") from error
     except LookupError as error:
         raise NotAHistory(f"it lacks {error}; query with {', '.join(NEEDED)}") from error
     begin = [e["EventType"] for e in events[:2]]
+    if any(e["EventType"] == EventType.GENERIC_EVENT for e in events):
+        raise NotAHistory("it was rewound, and its history no longer tells what was asked for")
     if begin != [EventType.ORCHESTRATOR_STARTED, EventType.EXECUTION_STARTED]:
         raise NotAHistory("its history does not begin with ExecutionStarted")
     return history

@@ -131,7 +131,7 @@ class Server:
         close_session = getattr(http_utils, "_close_session", None)
         if close_session:
             await close_session()
-        ended = ended and self._app.worker.idle
+        ended = await asyncio.to_thread(self._app.worker.join, _LAST_ANSWERS_SECONDS) and ended
         if self._failure and self._failure.done():
             self._failure.exception()  # asyncio complains of one that nobody looked at
         if ended:
@@ -191,6 +191,8 @@ class Server:
         try:
             return _response(await asyncio.wrap_future(self._app.invoke(function, asked)))
         except FunctionFailed as failed:
+            if self.engine.dead and request.transport:
+                request.transport.abort()  # as of a killed host, no answer comes
             log.error("Function %s failed: %s\n%s", function.name, failed, failed.trace)  # noqa: TRY400
             return web.Response(status=500)
         except Exception:

@@ -1,7 +1,8 @@
 """Calls into the app's code, as the Python worker makes them.
 
 1. A plain function runs on one pool of threads, `PYTHON_THREADPOOL_THREAD_COUNT` of them:
-   orchestrators, activities, HTTP and timer functions alike. An async function runs on the loop.
+   orchestrators, activities, HTTP and timer functions alike. The thread has the function's name
+   meanwhile. An async function runs on the loop.
 2. Whatever a function raises becomes a `FunctionFailed`: `SystemExit`, `KeyboardInterrupt` and
    `CancelledError` too. No function takes the host with it.
 3. `functionTimeout` ends an invocation. Its thread goes on, as Python can't end a thread.
@@ -17,7 +18,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -103,7 +104,7 @@ class Worker:
             work = _on_loop(id_, code, arguments, named)
             running = asyncio.run_coroutine_threadsafe(work, loop)
         else:
-            running = self._pool.submit(_on_thread, id_, code, arguments, named)
+            running = self._pool.submit(self._on_thread, name, id_, code, arguments, named)
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         result: Future[Any] = Future()
@@ -111,6 +112,24 @@ class Worker:
         if self._timeout and self.loop:
             self.loop.call_soon_threadsafe(self._limit, name, id_, running, result)
         return result
+
+    def join(self, seconds: float) -> bool:
+        """Wait that long for the functions at work to end, and say whether they did."""
+        return not wait(tuple(self._running), timeout=seconds).not_done
+
+    def _on_thread(
+        self, name: str, id_: str, code: Callable[..., Any], arguments: Any, named: Any
+    ) -> Any:
+        thread = threading.current_thread()
+        before, thread.name, _of_thread.invocation_id = thread.name, name, id_
+        try:
+            result = code(*arguments, **named)
+            if inspect.iscoroutine(result) and self.loop:
+                work = _on_loop(id_, _awaited, (result,), {})
+                result = asyncio.run_coroutine_threadsafe(work, self.loop).result()
+            return result
+        finally:
+            thread.name, _of_thread.invocation_id = before, None
 
     def _limit(self, name: str, id_: str, running: Future[Any], result: Future[Any]) -> None:
         if self._timeout is None or self.loop is None or result.done():
@@ -154,12 +173,8 @@ def _settle(result: Future[Any], error: FunctionFailed | None, value: Any = None
         log.debug("An invocation ended after its timeout, or after its caller had left")
 
 
-def _on_thread(id_: str, code: Callable[..., Any], arguments: Any, named: Any) -> Any:
-    _of_thread.invocation_id = id_
-    try:
-        return code(*arguments, **named)
-    finally:
-        _of_thread.invocation_id = None
+async def _awaited(coroutine: Any) -> Any:
+    return await coroutine
 
 
 async def _on_loop(id_: str, code: Callable[..., Any], arguments: Any, named: Any) -> Any:

@@ -16,7 +16,7 @@ input of their own. So it runs under no id but the monitor's, and its activities
 
 A poll in flight may not have seen the reason of a hint that comes meanwhile. So the orchestrator
 looks at its one wait for a hint again after the poll. If a hint came, before or during the poll,
-another poll follows `HINT_GAP` later (I7).
+another poll follows `POLL_GAP` later (I7).
 
 The history of a generation holds one poll at the most, however long the job runs (I4).
 CONTRIBUTING.md defines I1 to I10.

@@ -16,7 +16,7 @@ _KEY = os.environ.get("FUNCTION_KEY", "")
 
 
 def eventually(look: Callable[[], T], holds: Callable[[T], bool], deadline: float = 30.0) -> T:
-    """What `look` gives as soon as `holds` is true of it; fails after `deadline` seconds."""
+    """The first result of `look` for which `holds` is true; fails after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not holds(seen := look()):
         assert time.monotonic() < end, f"still not so after {deadline} s: {seen}"
@@ -43,7 +43,7 @@ class Api:
         return self._session.request(method, url, timeout=30, **options)
 
     def post(self, body: Body) -> requests.Response:
-        """Start a monitor, whatever comes of it."""
+        """Ask for a monitor; any answer is returned."""
         return self.call("POST", "/api/monitors", json=body)
 
     def start(self, **body: Any) -> Body:

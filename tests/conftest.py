@@ -1,4 +1,4 @@
-"""What all tests share: real parts, started once in each worker, on free ports."""
+"""The real parts that tests share. Each worker starts its own, once, on free ports."""
 
 import os
 from collections.abc import Iterator

@@ -14,6 +14,7 @@
 `requests` records what came in, with the target exactly as it was on the wire.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -60,16 +61,23 @@ Step = Answer | Callable[[], Answer]
 class FaultySource:
     """The running server; `elsewhere` is where the behaviour "redirect-other" points.
 
-    With a server's TLS context it speaks https.
+    With a server's TLS context it speaks https. With `keep_alive` a connection lasts until the
+    client closes it, or `hang_up` all; `connections` counts them.
     """
 
     def __init__(
-        self, elsewhere: str = "http://127.0.0.1:9", tls: ssl.SSLContext | None = None
+        self,
+        elsewhere: str = "http://127.0.0.1:9",
+        tls: ssl.SSLContext | None = None,
+        *,
+        keep_alive: bool = False,
     ) -> None:
         self.jobs: dict[str, dict[str, object]] = {}
         self.requests: list[Recorded] = []
         self.elsewhere = elsewhere
         self.bytes_sent = 0
+        self.keep_alive = keep_alive
+        self.connections = 0
         self.closing = threading.Event()
         self._orders: dict[str, list[Step]] = {}
         self._lock = threading.Lock()
@@ -95,6 +103,12 @@ class FaultySource:
             self.requests.clear()
             self._orders.clear()
 
+    def hang_up(self) -> None:
+        """Close the connections that are open."""
+        for each in list(self._server.open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def next_step(self, key: str) -> Step | None:
         with self._lock:
             steps = self._orders.get(key)
@@ -114,6 +128,8 @@ class FaultySource:
     ) -> None:
         self.closing.set()
         self._server.shutdown()
+        if self.keep_alive:
+            self.hang_up()
         self._server.server_close()  # waits for the handlers
         self._thread.join()
 
@@ -124,7 +140,17 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, source: FaultySource) -> None:
         self.source = source
+        self.open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.source.connections += 1
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.open.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that hangs up is what many tests are about."""
@@ -164,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _received(self) -> str:
         """Record the request; the job id in its path."""
-        self.close_connection = True
+        self.close_connection = not self.server.source.keep_alive
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         # The path attribute has lost a second leading slash.
         target = self.requestline.split(" ")[1]
@@ -189,7 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not names & {"content-length", "transfer-encoding"}:
             headers = (*headers, ("Content-Length", str(len(body))))
         self.send_response(status)
-        for name, value in (*headers, ("Connection", "close")):
+        last = (("Connection", "close"),) if self.close_connection else ()
+        for name, value in (*headers, *last):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -14,6 +14,7 @@ from adapters.catalog import Catalog
 from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import TABLE, MonitorTable
+from adapters.places import Places
 from adapters.services import Services
 from adapters.settings import parse_settings
 from adapters.source_files import Files
@@ -46,6 +47,7 @@ def make_services(connection: str, now: Callable[[], datetime] = real_time) -> S
         settings=settings,
         catalog=Catalog(_NoFiles(), {}, {}),
         jobs=JobApi(),
+        places=Places(),
         monitors=MonitorTable(table),
         app_state=AppState(table),
         intents=Intents(table),
@@ -54,7 +56,7 @@ def make_services(connection: str, now: Callable[[], datetime] = real_time) -> S
 
 
 def with_client(origin: str, use: Callable[[df.DurableOrchestrationClient], Awaitable[T]]) -> T:
-    """What `use` gives with a durable client of the host that serves there."""
+    """The result of `use`, called with a durable client of the host at this origin."""
     binding = {
         "taskHubName": "JobMonitor",
         "creationUrls": {},

@@ -1,4 +1,4 @@
-"""What is deployed: the files that .funcignore leaves.
+"""The files that are deployed: those that .funcignore leaves.
 
 python -m tools.package        lists them
 """

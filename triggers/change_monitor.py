@@ -4,7 +4,6 @@ The row holds the settings, and each poll takes them from there. A hint brings t
 forward, so that a change counts at once.
 """
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 
@@ -14,6 +13,7 @@ import azure.functions as func
 from adapters import hub
 from adapters.event_log import log_event
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain.errors import InvalidInput
 from domain.monitors import transitions
 from domain.monitors.start import parse_change
@@ -37,13 +37,13 @@ async def change_monitor(
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     row = await require_monitor(req, services)
     now = services.now()
     settings = parse_change(body, services.sources.known(row.source), now).settings(now)
     row = await hub.current_row(client, services, row)
     change = partial(transitions.changed, settings=settings, at=now)
-    written = await asyncio.to_thread(services.monitors.change, row.id, change)
+    written = await at_store(services.monitors.change, row.id, change)
     if written is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row.to_wire())
     log_event("settingsChanged", written.now, settings=sorted(settings))

@@ -1,6 +1,5 @@
 """`GET /api/monitors/{id}`: the monitor now, with its runtime status and its log."""
 
-import asyncio
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -8,6 +7,7 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain.errors import NoSuchMonitor
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import refuse_unknown
@@ -26,13 +26,13 @@ async def get_monitor(
     """Answer 200 with `monitor`, `runtimeStatus` (null if there is no instance) and `log`."""
     refuse_unknown(req)
     monitor_id = named_id(req)
-    services = await asyncio.to_thread(get_services)
-    stored = await asyncio.to_thread(services.monitors.read, monitor_id)
+    services = await at_store(get_services)
+    stored = await at_store(services.monitors.read, monitor_id)
     if stored is None:
         raise NoSuchMonitor
     if (await hub.current_row(client, services, stored.row)) != stored.row:
         # This look saw the end first, and stored it, with a line of the log.
-        stored = await asyncio.to_thread(services.monitors.read, monitor_id) or stored
+        stored = await at_store(services.monitors.read, monitor_id) or stored
     instance = await hub.find(client, monitor_id)
     return json_answer(
         HTTPStatus.OK,

@@ -5,7 +5,6 @@ Query: `state`, `source`, `jobId` and `label=name:value` filter; `top` is the si
 have a `next`: a request reads at most 5,000 entries of the list.
 """
 
-import asyncio
 import base64
 import binascii
 from http import HTTPStatus
@@ -14,6 +13,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain.errors import Fault, InvalidInput
 from domain.monitors.monitor import State
 from triggers.answers import answers_problems, json_answer
@@ -30,9 +30,9 @@ _KNOWN = ("state", "source", "jobId", "label", "top", "token")
 @answers_problems
 async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `monitors` and `next`, the token of the next page or null."""
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     top, after = _check(req)
-    rows, more = await asyncio.to_thread(
+    rows, more = await at_store(
         services.monitors.page,
         top,
         after,

@@ -1,6 +1,5 @@
 """`POST /api/monitors/{id}/notify`: a hint, which brings the next poll forward."""
 
-import asyncio
 from http import HTTPStatus
 
 import azure.durable_functions as df
@@ -8,6 +7,7 @@ import azure.functions as func
 
 from adapters import hub
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain.errors import InvalidInput
 from triggers.answers import answers_problems, json_answer, problem
 from triggers.requests import BODY_LIMIT, unknown_parameters
@@ -31,7 +31,7 @@ async def notify_monitor(
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     row = await hub.current_row(client, services, await require_monitor(req, services))
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})

@@ -1,10 +1,9 @@
 """The monitor that a route names."""
 
-import asyncio
-
 import azure.functions as func
 
 from adapters.services import Services
+from adapters.threads import at_store
 from domain.errors import NoSuchMonitor
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.monitor_id import is_monitor_id
@@ -20,7 +19,7 @@ def named_id(req: func.HttpRequest) -> str:
 
 async def require_monitor(req: func.HttpRequest, services: Services) -> MonitorRow:
     """The row of the monitor whose id is in the route; raises NoSuchMonitor if there is none."""
-    row = await asyncio.to_thread(services.monitors.get, named_id(req))
+    row = await at_store(services.monitors.get, named_id(req))
     if row is None:
         raise NoSuchMonitor
     return row

@@ -6,7 +6,6 @@
 3. Start the watch. If the app dies before that, the watchdog starts it.
 """
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 
@@ -16,6 +15,7 @@ import azure.functions as func
 from adapters import hub
 from adapters.event_log import log_event
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain.monitors import transitions
 from triggers.answers import answers_problems, check_status, problem
 from triggers.requests import refuse_unknown
@@ -32,12 +32,12 @@ async def restart_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs; 409 if the watch has ended."""
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     refuse_unknown(req)
     row = await require_monitor(req, services)
     row = await hub.current_row(client, services, row)
     restart = partial(transitions.restarted, run=row.run, at=services.now())
-    written = await asyncio.to_thread(services.monitors.change, row.id, restart)
+    written = await at_store(services.monitors.change, row.id, restart)
     if written is None:
         what = "The watch has ended. POST /api/monitors begins a new one (fresh, if its job ended)."
         return problem(HTTPStatus.CONFLICT, what)

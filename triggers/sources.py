@@ -1,6 +1,5 @@
 """`GET /api/sources`: the sources. `POST /api/sources/{source}/check`: a dry run of one."""
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from http import HTTPStatus
@@ -11,6 +10,7 @@ import azure.functions as func
 from adapters.dry_run import dry_run
 from adapters.event_log import log_event
 from adapters.services import get_services
+from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput
 from domain.monitors.start import job_id_fault
 from domain.sources.source import Source
@@ -30,9 +30,9 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
     files, and of newer files that were refused.
     """
     refuse_unknown(req)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     sources = services.sources
-    paused = await asyncio.to_thread(services.app_state.paused_sources, services.now())
+    paused = await at_store(services.app_state.paused_sources, services.now())
     shown = [_shown(source, paused.get(source.name)) for source in sources.by_name.values()]
     disabled = [{"name": name, "errors": _errors(each)} for name, each in sources.disabled.items()]
     body = {
@@ -50,7 +50,7 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with request, answer and outcome of one poll of `jobId`; starts nothing."""
     refuse_unknown(req, "jobId")
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     source = services.sources.find(req.route_params["source"])
     if source is None:
         return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
@@ -58,7 +58,7 @@ async def check_source(req: func.HttpRequest) -> func.HttpResponse:
     fault = job_id_fault(job_id)
     if fault:
         raise InvalidInput([Fault("jobId", fault)])
-    shown = await asyncio.to_thread(dry_run, services.jobs, source, job_id, services.now())
+    shown = await at_source(dry_run, services.jobs, source, job_id, services.now())
     return json_answer(HTTPStatus.OK, shown)
 
 
@@ -83,17 +83,17 @@ async def resume_source(req: func.HttpRequest) -> func.HttpResponse:
 
 async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
     refuse_unknown(req)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     source = services.sources.find(req.route_params["source"])
     if source is None:
         return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
     state, now = services.app_state, services.now()
     if paused:
-        await asyncio.to_thread(state.pause, source.name, now)
+        await at_store(state.pause, source.name, now)
     else:
-        await asyncio.to_thread(state.resume, source.name)
+        await at_store(state.resume, source.name)
     log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name)
-    since = (await asyncio.to_thread(state.paused_sources, now)).get(source.name)
+    since = (await at_store(state.paused_sources, now)).get(source.name)
     return json_answer(HTTPStatus.OK, _shown(source, since))
 
 

@@ -1,12 +1,11 @@
 """`POST /api/cleanup`: start the cleanup unless it runs."""
 
-import asyncio
-
 import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
 from adapters.services import get_services
+from adapters.threads import at_store
 from domain import names
 from triggers.answers import answers_problems
 from triggers.requests import refuse_unknown
@@ -23,6 +22,6 @@ async def start_cleanup(
 ) -> func.HttpResponse:
     """Answer 202 with the check-status URLs of the one cleanup, new or running."""
     refuse_unknown(req)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     await hub.ensure_cleanup(client, services.now())
     return client.create_check_status_response(req, names.CLEANUP_INSTANCE)

@@ -13,7 +13,6 @@
    start of the same job starts it.
 """
 
-import asyncio
 import logging
 from functools import partial
 from http import HTTPStatus
@@ -26,10 +25,10 @@ from adapters import hub
 from adapters.event_log import log_end, log_event
 from adapters.intents import UNDER_WAY, Intent, is_same
 from adapters.services import Services, get_services
+from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput, SourceRefused, StoreUnavailable
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
-from domain.monitors.monitor_id import monitor_id
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
 from triggers.answers import answers_problems, check_status, problem
@@ -77,25 +76,25 @@ async def start_monitor(
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
     key = idempotency_key(req)
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     start = parse_start(body, services.sources, services.now())
     call = Call(req, client, services, start, key)
     if key is None:
         return await _start(call)
-    earlier = await asyncio.to_thread(services.intents.begin, key, body, services.now())
+    earlier = await at_store(services.intents.begin, key, body, services.now())
     if earlier:
         return await _repeated(call, earlier)
     try:
         answer = await _start(call)
     except SourceRefused as error:
         if not error.may_run:
-            await asyncio.to_thread(services.intents.forget, key)
+            await at_store(services.intents.forget, key)
         raise
     except (InvalidInput, StoreUnavailable):
-        await asyncio.to_thread(services.intents.forget, key)
+        await at_store(services.intents.forget, key)
         raise
     if answer.status_code == HTTPStatus.CONFLICT:
-        await asyncio.to_thread(services.intents.forget, key)  # nothing was done
+        await at_store(services.intents.forget, key)  # nothing was done
     return answer
 
 
@@ -105,11 +104,11 @@ async def _start(call: Call) -> func.HttpResponse:
     if start.request.job_id is not None:
         job = Job(start.request.job_id, is_new=False)
         return await _watch(call, job)
-    await asyncio.to_thread(services.monitors.ping)  # start no job that can't be watched
-    job = await asyncio.to_thread(_submit, services, start)
+    await at_store(services.monitors.ping)  # start no job that can't be watched
+    job = await at_source(_submit, services, start)
     try:
         if call.key:
-            await asyncio.to_thread(partial(services.intents.note, call.key, jobId=job.id))
+            await at_store(partial(services.intents.note, call.key, jobId=job.id))
         return await _watch(call, job)
     except Exception as error:  # only this answer can tell the job's id
         trace = not isinstance(error, StoreUnavailable)
@@ -129,7 +128,7 @@ def _submit(services: Services, start: Start) -> Job:
     # The source may take a job that its caller names a second time, and start none.
     existed = (
         named is not None
-        and services.monitors.get(monitor_id(source.name, named)) is not None
+        and services.monitors.of_job(source.name, named) is not None
         and services.jobs.poll(source, named, services.now()).saw_job
     )
     job_id = services.jobs.submit(source, job)
@@ -145,7 +144,7 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
         )
     if earlier.status and earlier.monitor_id:
-        row = await asyncio.to_thread(services.monitors.get, earlier.monitor_id)
+        row = await at_store(services.monitors.get, earlier.monitor_id)
         if row:
             return check_status(call.req, call.client, row, HTTPStatus(earlier.status))
         return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
@@ -181,7 +180,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
     status = HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK
     if call.key:
         note = partial(services.intents.note, call.key, status=int(status), monitorId=row.id)
-        await asyncio.to_thread(note)
+        await at_store(note)
     return check_status(call.req, call.client, row, status)
 
 
@@ -190,9 +189,9 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
     client, services, start = call.client, call.services, call.start
     for _ in range(_ATTEMPTS):
         new = start.request.new_row(start.source, job.id, services.now())
-        known = await asyncio.to_thread(services.monitors.get, new.id)
+        known = await at_store(services.monitors.of_job, new.source, new.job_id)
         if known is None:
-            if await asyncio.to_thread(services.monitors.claim, new):
+            if await at_store(services.monitors.claim, new):
                 return new, True
             continue  # somebody else was first
         known = await hub.current_row(client, services, known)
@@ -200,9 +199,9 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
             return known, False
         reused = not known.state.final
         ended = transitions.reused(known, services.now()) if reused else known
-        again = new.model_copy(update={"run": known.run + 1})
+        again = new.model_copy(update={"id": known.id, "run": known.run + 1})
         begin = partial(transitions.claimed_again, ended=ended, again=again)
-        if await asyncio.to_thread(services.monitors.change, again.id, begin):
+        if await at_store(services.monitors.change, again.id, begin):
             if reused:
                 log_end(ended, services.now())
                 await hub.remove_earlier(client, again)
@@ -219,7 +218,7 @@ async def _begins_again(services: Services, start: Start, job: Job, known: Monit
     if not known.state.job_ended or start.request.fresh:
         return True
     # The source may have taken the end back, or started the job again under its id.
-    look = await asyncio.to_thread(services.jobs.poll, start.source, job.id, services.now())
+    look = await at_source(services.jobs.poll, start.source, job.id, services.now())
     return look.outcome is Outcome.RUNNING
 
 

@@ -8,7 +8,6 @@ A watch that ended without its job may have left the job running. In that case `
 cancels the job at once.
 """
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 
@@ -19,6 +18,7 @@ from adapters import hub
 from adapters.cancelling import ask_source
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
+from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow
@@ -41,22 +41,22 @@ async def stop_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
-    services = await asyncio.to_thread(get_services)
+    services = await at_store(get_services)
     row = await require_monitor(req, services)
     stop = _read(req, services.sources.known(row.source))
     row = await hub.current_row(client, services, row)
     ask = partial(transitions.stop_asked, stop=stop)
-    written = await asyncio.to_thread(services.monitors.change, row.id, ask)
+    written = await at_store(services.monitors.change, row.id, ask)
     if written:
         row = written.now
         log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
         await hub.hint(client, row, services.monitors, wake=True)
-    known = await asyncio.to_thread(services.monitors.get, row.id)
+    known = await at_store(services.monitors.get, row.id)
     row = known or row
     if not row.state.final:
         return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})
     if stop.cancel_job and not row.state.job_ended and row.cancel_result != "accepted":
-        row = await asyncio.to_thread(_cancel_late, services, row)
+        row = await at_source(_cancel_late, services, row)
     return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
 
 

@@ -24,6 +24,7 @@ from adapters.app_state import Place
 from adapters.event_log import log_event
 from adapters.monitor_table import Claim
 from adapters.services import Services, get_services
+from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
@@ -51,7 +52,7 @@ async def watchdog(
 ) -> None:
     """Run every five minutes, and when the host starts."""
     try:
-        services = await asyncio.to_thread(get_services)
+        services = await at_store(get_services)
         await hub.ensure_cleanup(client, services.now())
         await watch_over_all(client, services)
     except JobMonitorError as error:
@@ -65,16 +66,16 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     """
     deadline = monotonic() + _TIME_BUDGET
     since = await hub.hub_since(client, services)
-    place = await asyncio.to_thread(services.app_state.place)
+    place = await at_store(services.app_state.place)
     after, live = place.live, services.monitors.live(place.live)
     while monotonic() < deadline:
-        batch = await asyncio.to_thread(lambda: list(islice(live, _AT_ONCE)))
+        batch = await at_store(lambda: list(islice(live, _AT_ONCE)))
         await asyncio.gather(*(_look(client, services, since, *each) for each in batch))
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
-    listed = await asyncio.to_thread(services.monitors.check_list, place.listed, _LIST_SLICE)
-    await asyncio.to_thread(services.app_state.remember_place, Place(after, listed))
+    listed = await long_at_store(services.monitors.check_list, place.listed, _LIST_SLICE)
+    await at_store(services.app_state.remember_place, Place(after, listed))
 
 
 async def _look(
@@ -102,15 +103,15 @@ async def watch_over(
     """Recover one monitor with an entry in `~live`, if it needs that."""
     # The instance comes first: one that completed has stored its end, so the row then shows it.
     instance = await hub.find(client, monitor_id)
-    row = await asyncio.to_thread(services.monitors.get, monitor_id)
+    row = await at_store(services.monitors.get, monitor_id)
     now = services.now()
     if (row is None or row.run < claim.run) and now < claim.since + CLAIM_GRACE:
         return Recovery.NOTHING  # its caller may be about to claim it
     if row is None or row.run != claim.run:
         # The entry is left over: its caller died before the claim, or a later run began.
         if row:
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
-        await asyncio.to_thread(services.monitors.drop_live, monitor_id, claim.run)
+            await at_store(services.monitors.sync_indexes, row)
+        await at_store(services.monitors.drop_live, monitor_id, claim.run)
     if row is None:
         return Recovery.NOTHING
     todo = decide_recovery(row, instance, hub_since, now)
@@ -122,12 +123,12 @@ async def watch_over(
     status = instance.runtime_status if instance else None
     match todo:
         case Recovery.SYNC_INDEXES:
-            await asyncio.to_thread(services.monitors.sync_indexes, row)
+            await at_store(services.monitors.sync_indexes, row)
         case Recovery.END:
             await hub.store_end(services, effective_row(row, instance, hub_since, now))
         case Recovery.RESUME:
             note = partial(transitions.resumed, run=row.run, at=now)
-            await asyncio.to_thread(services.monitors.change, row.id, note)
+            await at_store(services.monitors.change, row.id, note)
             await hub.remove_earlier(client, row)
             await hub.ensure_watched(client, row, services.monitors)
             log_event("resumed", row, found=status or "no instance")
@@ -136,7 +137,7 @@ async def watch_over(
             log_event("woken", row, expire_time=row.expire_time)
         case Recovery.FLAG_STALE:
             flag = partial(transitions.flagged_stale, run=row.run)
-            await asyncio.to_thread(services.monitors.change, row.id, flag)
+            await at_store(services.monitors.change, row.id, flag)
             # At every run, so that the log shows the monitors that are stale now.
             log_event(
                 "stale",

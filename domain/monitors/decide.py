@@ -38,8 +38,11 @@ CANCEL_ATTEMPTS = 5
 TIMER_EARLY = timedelta(seconds=1)
 """The Functions host cuts the delay of a timer to whole seconds."""
 
-HINT_GAP = timedelta(seconds=2)
-"""Hints bring the next poll forward, but not closer than this to the last one."""
+_LONG_INTERVAL = 90  # seconds
+
+POLL_GAP = timedelta(seconds=2)
+"""No two polls of a watch are planned closer than this, hint or not: a timer of a second may fire
+at once."""
 
 _JOB_ENDS = {
     Outcome.SUCCEEDED: State.SUCCEEDED,
@@ -187,9 +190,20 @@ def next_poll_at(fields: MonitorFields, poll: Poll, now: datetime) -> datetime:
         wait = min(wait, timedelta(seconds=poll.rules.longest_wait_seconds))
     if unsettled := _unsettled(fields, poll.rules):
         wait = min(wait, unsettled)
-    at = now + wait
+    at = now + max(wait, POLL_GAP)
     # Not shortly before the last poll: a timer that fires early would bring both together.
-    return at if at <= fields.expire_time - HINT_GAP else fields.expire_time + TIMER_EARLY
+    return at if at <= fields.expire_time - POLL_GAP else fields.expire_time + TIMER_EARLY
+
+
+def wait_for_place(fields: MonitorFields, now: datetime) -> timedelta:
+    """How long a poll waits that found too many others at its source.
+
+    Of a one-minute interval 10 to 20 s, by id and time: those that were turned away together do
+    not come back together.
+    """
+    least = max(min(fields.poll_interval_seconds, _LONG_INTERVAL) / 6, 1.0)
+    name = f"{fields.source} {fields.job_id} {now.isoformat()}"
+    return timedelta(seconds=least * (1 + _fraction(name)))
 
 
 def reopened(watch: Watch) -> Watch:
@@ -228,7 +242,7 @@ def retry_pause(attempts: int) -> timedelta:
 
 def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
     """The time of the poll that follows a hint at the time `now`."""
-    return now if watch.last_poll_at is None else max(now, watch.last_poll_at + HINT_GAP)
+    return now if watch.last_poll_at is None else max(now, watch.last_poll_at + POLL_GAP)
 
 
 def _unsettled(fields: MonitorFields, rules: Rules | None) -> timedelta | None:

@@ -95,6 +95,7 @@ class Source(Table):
     Attributes:
         job_id_parts: The names of the parts that ids have there, in their order; none for ids of
             one part. See `domain.sources.job_id`.
+        max_concurrent_polls: How many polls an instance of the app makes at once.
         max_wait_seconds: The longest wait that the source may ask for with Retry-After.
         remembers_seconds: How long the system knows a job that ended. Polls come at least twice in
             that time.
@@ -114,6 +115,7 @@ class Source(Table):
     timeout_seconds: int = Field(default=DAY, ge=1, le=MAX_WATCH_SECONDS)
     on_expiry: OnExpiry = "leave"
     job_id_parts: Annotated[tuple[PartName, ...], Field(min_length=2)] = ()
+    max_concurrent_polls: int = Field(default=8, ge=1, le=100)
     max_wait_seconds: int = Field(default=900, ge=1, le=DAY)
     remembers_seconds: int | None = Field(default=None, ge=2)
     lost_after_seconds: int = Field(default=300, ge=0, le=MAX_WATCH_SECONDS)

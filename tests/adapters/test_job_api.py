@@ -8,22 +8,18 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adapters.job_api import JobApi
 from domain.errors import SourceRefused
 from domain.outcome import CancelResult, Outcome, Poll
 from domain.sources.file import load_sources
 from domain.sources.source import Source
+from tests.certificates import self_signed, serving
 from tests.faulty_source import HUGE, FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
@@ -222,32 +218,11 @@ def test_tls_with_a_server_that_has_none(server: FaultySource) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path_factory.mktemp("tls") / "both.pem"
-    plain = serialization.NoEncryption()
-    pem.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    )
-    return pem
+    return self_signed(tmp_path_factory.mktemp("tls") / "both.pem")
 
 
 def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls = serving(certificate)
     with FaultySource(tls=tls) as server:
         source = source_at(server.url, timeout=TIMEOUT)
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -269,8 +244,7 @@ def test_a_source_may_have_a_ca_of_its_own(
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls = serving(certificate)
     with FaultySource(tls=tls) as server:
         trusting = source_at(server.url, http=f'ca_file = "{certificate}"')
         assert API.poll(trusting, "done", NOW).outcome is Outcome.SUCCEEDED
@@ -282,8 +256,7 @@ def test_a_source_may_have_a_ca_of_its_own(
 def test_a_source_may_have_a_client_certificate(
     certificate: Path, tmp_path: Path, apart: bool
 ) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls = serving(certificate)
     tls.load_verify_locations(certificate)
     tls.verify_mode = ssl.CERT_REQUIRED
     shown = f'ca_file = "{certificate}"'

@@ -24,6 +24,7 @@ from adapters.identity import NoToken, app_identity
 from adapters.job_api import JobApi
 from adapters.tokens import Tokens
 from domain.outcome import Outcome
+from domain.sources.auth import BearerAuth
 from domain.sources.file import load_sources
 from domain.sources.source import Source
 from tests.faulty_source import FaultySource, Reply
@@ -46,6 +47,11 @@ def source(scope: str = SCOPE, client_id: str | None = None, more: str = "") -> 
     {more}
     """
     return load_sources(text, {}).get(None)
+
+
+def source_with_bearer() -> Source:
+    auth = BearerAuth(kind="bearer", token=SecretStr("x"))
+    return source().model_copy(update={"auth": auth})
 
 
 class Entra:
@@ -165,6 +171,47 @@ def test_threads_ask_once() -> None:
     assert entra.asked == [SCOPE]
 
 
+def test_a_failure_is_told_to_all_and_remembered_for_some_seconds() -> None:
+    """Sixteen polls asked a slow endpoint one after the other, and took as long together."""
+    entra = Entra()
+    entra.error, entra.waiting = ServiceRequestError("away"), threading.Event()
+    tokens = entra.tokens()
+
+    def ask() -> str:
+        with pytest.raises(NoToken) as caught:
+            tokens.with_credentials(source())
+        return str(caught.value)
+
+    with ThreadPoolExecutor(8) as pool:
+        all_of_them = [pool.submit(ask) for _ in range(8)]
+        entra.waiting.set()
+        assert len({each.result(5) for each in all_of_them}) == 1
+    entra.now += timedelta(seconds=9)
+    ask()
+    assert entra.asked == [SCOPE]
+    assert tokens.with_credentials(bearer := source_with_bearer()) is bearer
+    entra.now += timedelta(seconds=1)
+    ask()
+    assert entra.asked == [SCOPE, SCOPE]
+    entra.now -= timedelta(hours=1)  # a clock that was set back keeps no failure alive
+    ask()
+    assert entra.asked == [SCOPE, SCOPE, SCOPE]
+
+
+def test_a_poll_waits_for_a_token_as_long_as_it_has_time() -> None:
+    entra = Entra()
+    entra.waiting = threading.Event()
+    tokens = entra.tokens()
+    for _ in range(2):
+        with pytest.raises(NoToken, match="no token within 10 s") as caught:
+            tokens.with_credentials(source(), deadline=time.monotonic() + 0.05)
+        assert caught.value.outcome is Outcome.UNREACHABLE
+    entra.waiting.set()
+    # The token that was asked for then is there for the next.
+    assert sent(tokens.with_credentials(source())) == "Bearer token-1"
+    assert entra.asked == [SCOPE]
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -183,6 +230,7 @@ def test_no_token(error: Exception, outcome: Outcome) -> None:
     assert str(caught.value) == f"the app's identity got no token for {SCOPE}: no identity here"
     assert caught.value.outcome is outcome
     entra.error = None
+    entra.now += timedelta(seconds=10)
     assert sent(tokens.with_credentials(source())) == "Bearer token-2"
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the worker would have seen.
+    """An app as the worker would have seen it.
 
     Attributes:
         names: The functions in their order.

@@ -1,4 +1,4 @@
-"""What is deployed: exactly the app, and the app runs from that alone."""
+"""Exactly the app is deployed, and the app runs from the deployed files alone."""
 
 import re
 import subprocess

@@ -16,7 +16,7 @@ from tests.app.loading import ROOT
 
 LOCAL: dict[str, Any] = json.loads((ROOT / "local.settings.json").read_text(encoding="utf-8"))
 
-# What may be in there, and what it may say: patterns that leave no room for a secret.
+# The settings that the file may have. The patterns of their values leave no room for a secret.
 ALLOWED = {
     "AzureWebJobsStorage": r"UseDevelopmentStorage=true",
     "FUNCTIONS_WORKER_RUNTIME": r"python",
@@ -65,7 +65,7 @@ def test_local_settings_are_on_the_list() -> None:
 
 
 def test_local_settings_are_enough() -> None:
-    # Whatever else the app reads has a default; a missing setting would raise here.
+    # All other settings have a default; a setting without one would raise here.
     settings = parse_settings(LOCAL["Values"])
     assert settings.sources_file == ROOT / "job_sources.toml"
     load_sources(settings.sources_file.read_text(encoding="utf-8"), settings.values)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from domain.monitors.log import LogLine
-from domain.monitors.monitor import State
+from domain.monitors.monitor import MonitorRow, State
 from tools.chaos.breaker import Pace
-from tools.chaos.judge import expiry
+from tools.chaos.job_system import Asked
+from tools.chaos.judge import expiry, too_close
 from tools.chaos.plan import Job, make_plan
 from tools.chaos.run import run
 
@@ -40,3 +41,29 @@ def test_a_run_is_judged_by_its_own_expiry() -> None:
         ]
     ]
     assert [expiry(job, run, log) - begin.timestamp() for run in (1, 2, 3)] == [10, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ([0, 2, 4, 6], 0),
+        ([0.7, 2, 4.5, 6], 0),  # two polls came in late
+        ([0, 0.9, 2, 2.9, 4], 2),  # a second watch
+        ([0, 2, 4, 4.1], 0),  # the last look, at the expiry
+    ],
+)
+def test_a_second_watch_is_told_from_a_busy_machine(times: list[float], found: int) -> None:
+    """I1."""
+    begin = datetime(2030, 1, 1, tzinfo=UTC)
+    row = MonitorRow(
+        id="chaos.a",
+        source="chaos",
+        job_id="a",
+        run=1,
+        state=State.MONITORING,
+        started_at=begin,
+        expire_time=begin + timedelta(seconds=4.1),
+        poll_interval_seconds=2,
+    )
+    polls = [Asked(begin.timestamp() + time, "processing") for time in times]
+    assert len(list(too_close(row, polls))) == found

@@ -1,4 +1,4 @@
-"""What the tests look up about processes, on Linux."""
+"""The processes of this machine, as /proc shows them on Linux."""
 
 import time
 from collections.abc import Callable

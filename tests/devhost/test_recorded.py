@@ -178,7 +178,9 @@ def test_what_is_no_history_says_why(text: str, why: str) -> None:
 
 def folded(history: History, *, show_input: bool = True, show_output: bool = True) -> Any:
     """The history as the management API shows it."""
-    instance = Instance("i", history.name, "", history.status, "e", "", "")
+    started = first(history, EventType.EXECUTION_STARTED)
+    id_ = started["OrchestrationInstance"]["InstanceId"]
+    instance = Instance(id_, history.name, "", history.status, "e", "", "")
     return status_payload(
         instance, history=history.events, show_input=show_input, show_output=show_output
     )

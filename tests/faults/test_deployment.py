@@ -13,8 +13,8 @@ from tests.faults.conftest import DONE, RUNNING, Rig
 APP = ["activities", "adapters", "domain", "orchestrators", "presets", "triggers"]
 FILES = ["function_app.py", "host.json", "job_sources.toml", "local.settings.json"]
 
-# What the later release adds, to what is shown and to all that goes through histories: in a file,
-# after a line, another one.
+# The lines that the later release adds: to the shown status, and to each model that goes through
+# histories. Each entry is a file, a line of it, and the line that comes after that one.
 ADDED = [
     ("domain/monitors/monitor.py", '            "polls": self.polls,', '            "release": 2,'),
     ("domain/monitors/monitor.py", "    version: int = 1", '    note: str = "of release 2"'),

@@ -4,9 +4,9 @@
 
 The real orchestrators run on devhost's engine, turned by hand; the activities are played. The
 files go into the folder of the version in pyproject.toml. Once that version is released its
-files stay as they are, for ever: instances that it started may still run, and a change of an
-orchestrator that does not fit them breaks these instances. The next version gets a folder of its
-own. Until then, a change of an orchestrator on purpose is followed by making them again.
+files never change: instances of that version may still run, and an orchestrator that does not fit
+the files would break these instances. The next version gets a folder of its own. Before a release,
+make the files again after each intended change of an orchestrator.
 
 A generation that continues as new is recorded up to the turn in which it did.
 """
@@ -47,7 +47,7 @@ UNREACHABLE = Poll(outcome=Outcome.UNREACHABLE, detail="connection refused")
 
 @dataclasses.dataclass
 class Take:
-    """What is known of a generation after its last turn so far."""
+    """A generation as it stands after its latest turn."""
 
     instance: Instance
     given: list[Event]

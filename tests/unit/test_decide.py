@@ -6,8 +6,8 @@ import pytest
 
 from domain.monitors.decide import (
     CANCEL_ATTEMPTS,
-    HINT_GAP,
     MAX_BACKOFF,
+    POLL_GAP,
     TIMER_EARLY,
     after_cancel,
     decide,
@@ -103,6 +103,12 @@ def test_the_last_poll_is_made_once_at_the_expire_time(left: float) -> None:
     assert decided.next_poll_at == soon + TIMER_EARLY
     fires_at = decided.next_poll_at - timedelta(seconds=1)
     assert decide(decided, Poll(outcome=Outcome.RUNNING), fires_at, fires_at).verdict
+
+
+def test_a_watch_that_polls_each_second_does_not_spin() -> None:
+    """A timer of a second may fire at once."""
+    decided = decide(watch(poll_interval_seconds=1), SEEN, NOW)
+    assert decided.next_poll_at - TIMER_EARLY > NOW
 
 
 def test_a_poll_well_before_the_expire_time_is_not_put_off() -> None:
@@ -376,7 +382,7 @@ def test_hints_do_not_become_a_flood_of_polls() -> None:
     """I7: a hint brings the poll forward, but not close to the last one."""
     assert earliest_hinted_poll(watch(), NOW) == NOW
     polled = watch(last_poll_at=NOW)
-    assert earliest_hinted_poll(polled, NOW) == NOW + HINT_GAP
+    assert earliest_hinted_poll(polled, NOW) == NOW + POLL_GAP
     assert earliest_hinted_poll(polled, NOW + MINUTE) == NOW + MINUTE
 
 

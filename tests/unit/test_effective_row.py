@@ -1,4 +1,4 @@
-"""What an instance of the task hub says of a row."""
+"""The effective row: the stored row together with its instance in the task hub."""
 
 from datetime import timedelta
 

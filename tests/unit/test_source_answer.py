@@ -1,4 +1,4 @@
-"""What an answer means: the decision table, and that nothing a source sends can raise."""
+"""The meaning of an answer as a decision table. No answer of a source raises an error."""
 
 import json
 from collections.abc import Mapping

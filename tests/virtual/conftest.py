@@ -52,7 +52,7 @@ class Lab:
         return row
 
     def state(self, job_id: str) -> str:
-        """What the store says of a monitor."""
+        """The stored state of a monitor of the source `demo`, or "nothing"."""
         row = self.table.get(f"demo.{job_id}")
         return str(row.state) if row else "nothing"
 

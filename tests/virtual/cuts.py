@@ -28,11 +28,14 @@ import requests
 
 from adapters.table import Table
 from devhost.testing import Crash
+from domain import names
 from domain.errors import StoreUnavailable
 from tests.virtual.conftest import Lab
 
 # The package shows the class of that name instead.
 CLIENT: Any = importlib.import_module("azure.durable_functions.models.DurableOrchestrationClient")
+# The host names a thread after the function that it runs.
+_ACTIVITIES = (names.GET_JOB_STATUS, names.RECORD_FINAL_STATUS, names.CANCEL_JOB, names.DO_CLEANUP)
 _TABLE = ("ping", "find", "query", "upsert", "delete", "commit")
 HUB = ("get_async_request", "post_async_request", "delete_async_request")
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ _LIMIT = 60  # operations; nothing here makes as many
 
 
 class How(StrEnum):
-    """What becomes of the operation at the cut."""
+    """How the operation at the cut fails."""
 
     KILLED = "the host dies before it"
     REFUSED = "it fails, and nothing is done"
@@ -50,7 +53,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """What is cut off; the answer to it, if it is a request."""
+    """The act that is cut off, and the job that it is about. A request returns its answer."""
 
     job_id: str
     do: Callable[[], requests.Response | None]
@@ -104,7 +107,7 @@ class Cut:
     def table(self, name: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """An operation of the table. Those of the test itself are let through."""
         thread = threading.current_thread()
-        ours = thread.name.startswith("activity") == self._activities
+        ours = (thread.name in _ACTIVITIES) == self._activities
         if thread is threading.main_thread() or not (self._dead or (self._on and ours)):
             return call(*arguments, **named)
         operation = f"table: {name}"
@@ -177,7 +180,7 @@ def cuts(
     Args:
         lab: Where to cut.
         monkeypatch: With what.
-        how: What becomes of the operation.
+        how: How the operation fails.
         prepare: Brings about what comes before the act, in each round anew.
         least: How many operations there are at the least; fewer mean that the test looks past them.
         only: Which rounds are wanted; there must be one at the least.

@@ -347,7 +347,7 @@ def _never_started(lab: Lab, job_id: str) -> None:
 
 
 def _stuck_after_a_restart(lab: Lab, job_id: str) -> None:
-    """Whoever restarted it died after the first step."""
+    """The host died after the first step of a restart."""
     lab.host.suspend(f"demo.{job_id}")
     lab.host.wait_for(f"demo.{job_id}", "Suspended", minutes=1)
     row = lab.table.get(f"demo.{job_id}")

@@ -620,3 +620,61 @@ def test_no_text_that_xml_can_not_carry_reaches_the_hub(lab: Lab) -> None:
     for job in (ODD, "\uffff", "\x00"):
         body = json.dumps({"jobId": job})
         assert lab.api.call("POST", "/api/monitors", data=body).status_code == 400
+
+
+def healthy(lab: Lab) -> list[str]:
+    """Ten watches with nothing wrong."""
+    jobs = [new_job_id() for _ in range(10)]
+    for job_id in jobs:
+        lab.source.behave(job_id, RUNNING)
+        lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    return jobs
+
+
+def keep_pace(lab: Lab, jobs: list[str]) -> None:
+    """Five minutes, in which each job is looked at each minute."""
+    lab.host.advance(seconds=10)  # the first polls
+    before = {job_id: looks(lab, job_id) for job_id in jobs}
+    lab.host.advance(minutes=5)
+    assert {looks(lab, job_id) - before[job_id] for job_id in jobs} == {5}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, json.dumps({"status": "processing", "message": "x" * 1_000_000}).encode()),
+        Reply(200, json.dumps({"status": "x" * 1_000_000}).encode()),
+        Reply(200, b"[" * 100_000),
+        Reply(200, json.dumps({"status": ODD, "message": ODD * 1_000}).encode()),
+        "huge",
+        "html",
+    ],
+    ids=["long message", "long status", "deep", "no XML", "huge", "html"],
+)
+def test_the_answers_of_one_job_slow_no_other(lab: Lab, answer: Any) -> None:
+    jobs, odd = healthy(lab), new_job_id()
+    lab.source.behave(odd, answer)
+    lab.api.start(jobId=odd, pollIntervalSeconds=60)
+    keep_pace(lab, jobs)
+    assert lab.state(odd) == "Monitoring"
+
+
+@pytest.mark.parametrize("odd", [" ", "\u00a0", "a/b?c#d", "%2e%2e", "\u202e"])
+def test_the_id_of_one_job_slows_no_other(lab: Lab, odd: str) -> None:
+    jobs = healthy(lab)
+    lab.source.behave(odd, RUNNING)
+    started = lab.api.post({"jobId": odd, "pollIntervalSeconds": 60})
+    assert started.status_code == 202
+    keep_pace(lab, jobs)
+    assert lab.api.get(started.json()["id"])["monitor"]["polls"] >= 5
+
+
+def test_a_flood_of_hints_slows_no_other(lab: Lab) -> None:
+    """I7: nor is it a flood of polls."""
+    jobs, flooded = healthy(lab), new_job_id()
+    monitor_id = watched(lab, flooded)
+    for _ in range(1_000):
+        lab.host.raise_event(monitor_id, "Hint", {})
+    before = looks(lab, flooded)
+    keep_pace(lab, jobs)
+    assert looks(lab, flooded) <= before + 5 * 60

@@ -7,15 +7,17 @@ from multiprocessing import get_context
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import engine, scale, whole
+from tools.bench import engine, scale, sources, whole
 
-_PARTS = {"whole": whole.run, "engine": engine.run, "scale": scale.run}
+_PARTS = {"whole": whole.run, "engine": engine.run, "sources": sources.run, "scale": scale.run}
 
 
 def main() -> None:
     """Run the parts that are named, or those that take a minute or two."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=["whole", "engine"])
+    parser.add_argument(
+        "--parts", nargs="+", choices=_PARTS, default=["whole", "engine", "sources"]
+    )
     table = Table(title="Figures of this machine, at this moment")
     table.add_column("What")
     table.add_column("Figure", justify="right")

@@ -1,4 +1,4 @@
-"""What the local host costs by itself: a day of polls, and thousands of waiting monitors."""
+"""The cost of the local host alone: a day of polls, and thousands of waiting monitors."""
 
 import asyncio
 import json

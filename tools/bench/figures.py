@@ -25,7 +25,7 @@ class Spent:
 
 @contextmanager
 def cpu_and_wall() -> Iterator[Spent]:
-    """Recovery what the block takes."""
+    """Measure the CPU and wall time of the block."""
     spent, cpu, wall = Spent(), time.process_time(), time.perf_counter()
     yield spent
     spent.cpu, spent.wall = time.process_time() - cpu, time.perf_counter() - wall

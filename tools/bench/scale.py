@@ -1,4 +1,4 @@
-"""What 20,000 ended monitors cost: the list, the watchdog, and the cleanup that removes them."""
+"""The cost of 20,000 ended monitors: the list, the watchdog, and the cleanup that removes them."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def run() -> list[Figure]:
-    """Take the figures; ten minutes, half of them for writing what is there to be read."""
+    """Take the figures; ten minutes, half of them to write the monitors."""
     with TemporaryDirectory() as name, FaultySource() as source:
         folder = Path(name)
         (folder / "sources.toml").write_text(_SOURCE.format(url=source.url))
@@ -108,7 +108,7 @@ def _watchdog(stack: Stack) -> list[Figure]:
 
 
 def _cleanup(stack: Stack) -> list[Figure]:
-    """All that has ended goes, in runs of the usual length; the clock is 30 days ahead."""
+    """Remove all that has ended, in runs of the usual length. The clock is 30 days ahead."""
     connection = stack.azurite.connection_string
     services = make_services(connection, lambda: datetime.now(UTC) + timedelta(days=30))
     progress, took, instances, monitors = CleanupProgress(more=True), 0.0, 0, 0

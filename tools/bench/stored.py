@@ -1,7 +1,7 @@
 """Thousands of stored monitors and instances, quickly, and as the app itself would leave them.
 
-`MonitorTable` writes each monitor's life to a table in memory; what then stands there goes to the
-real table in transactions that are as large as can be. Instances are copies of a real one.
+`MonitorTable` writes each monitor's life to a table in memory. The entities then go to the real
+table in the largest transactions that it takes. Instances are copies of a real one.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What a poll costs with all its parts: a job system over HTTP, and Table storage."""
+"""The cost of a poll with all its parts: a job system over HTTP, and Table storage."""
 
 import os
 import tempfile

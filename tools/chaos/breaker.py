@@ -1,8 +1,8 @@
-"""What goes wrong: the host is killed, the store goes away, both at random moments, and come back.
+"""Breaks the parts: at random moments the host is killed or the store goes away. Both come back.
 
-The host gets SIGKILL. Azurite gets SIGTERM: it writes to disk every few seconds only and, killed,
-would forget what it has acknowledged. No storage account does that, so nothing is to be learned
-from it. While it is down, and when it cuts requests off, it fails as an account may.
+The host gets SIGKILL. Azurite gets SIGTERM: it writes to disk every few seconds only, and after
+SIGKILL it would forget writes that it has acknowledged. No storage account does that, so such a
+loss would teach nothing. While Azurite stops and is down, it fails as a storage account may.
 """
 
 from dataclasses import dataclass

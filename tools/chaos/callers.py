@@ -1,6 +1,6 @@
-"""Who uses the API meanwhile: callers that start monitors, and people who hint, stop and terminate.
+"""The users of the API: callers that start monitors, and people who hint, stop and terminate.
 
-They behave as clients should: on anything but a clear answer they ask again, a little later.
+They behave as clients should: they ask again, a little later, until the answer is clear.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Accepted:
 
 @dataclass
 class Callers:
-    """All of them. `until` is when they give up; `answers` counts what starts were answered."""
+    """All users. They give up at `until`; `answers` counts the answers by their status."""
 
     plan: Plan
     api: str
@@ -57,7 +57,7 @@ class Callers:
                 group.create_task(self._attend(session, job))
 
     async def _attend(self, session: aiohttp.ClientSession, job: Job) -> None:
-        """All that people do about one job."""
+        """Start, hint and meddle as the plan of one job says."""
         rng = self.plan.random(job.id)
         starts = [self._start(session, job, at, rng) for at in job.starts]
         hints = [self._hint(session, job, at) for at in job.hints]
@@ -86,7 +86,7 @@ class Callers:
         return answer
 
     async def _hint(self, session: aiohttp.ClientSession, job: Job, at: float) -> None:
-        """A hint may go astray; whoever sends it does not look after it."""
+        """Send a hint once; it may be lost."""
         await self._at(at)
         mine = [each.monitor_id for each in self.accepted if each.job is job]
         if mine:

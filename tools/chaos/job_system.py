@@ -1,4 +1,4 @@
-"""A job system whose jobs go as planned; it writes down who asked for what, and when."""
+"""A job system whose jobs go as planned. It records each request and its time."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
 
 
 class JobSystem:
-    """Serves on this loop. `polls` has each job's polls; `touched` what nobody may ask for."""
+    """Serves on this loop. `polls` has the polls of each job, `touched` the forbidden requests."""
 
     def __init__(self, plan: Plan) -> None:
         self._jobs = {job.id: job for job in plan.jobs}

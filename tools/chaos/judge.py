@@ -1,8 +1,8 @@
-"""Holds what came of a run against its plan.
+"""Compares the outcome of a run with its plan.
 
 Lost: a start was accepted, and its run has no end. Doubled: a run ended twice, or somebody
-watched a job besides, or after, the one watch over it. Wrong: an end that is not the job's, or a
-place that tells another story: the list, the task hub, what is said to be live.
+watched a job besides, or after, the one watch over it. Wrong: an end that is not the job's, or
+another state in the list, in the task hub or among the live monitors.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ _INSTANCES = "/runtime/webhooks/durabletask/instances?top=100000&showInput=false
 
 @dataclass
 class Verdict:
-    """What was found; `lags` are seconds from a job's end to the stored row."""
+    """The faults of a run, and the seconds from a job's end to its stored row (`lags`)."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Verdict:
 
     @property
     def faults(self) -> list[str]:
-        """All that must not be."""
+        """All faults, each with its kind."""
         named = {"lost": self.lost, "doubled": self.doubled, "wrong": self.wrong}
         return [f"{name}: {each}" for name, those in named.items() for each in those]
 
@@ -50,7 +50,7 @@ class Judge:
     calm: float
 
     def judge(self, accepted: list[Accepted]) -> Verdict:
-        """Look at all that was accepted, and at what else there is."""
+        """Judge every accepted monitor, then look for monitors that nobody asked for."""
         verdict = Verdict()
         runs: dict[str, set[int]] = {}
         jobs: dict[str, Job] = {}
@@ -106,7 +106,7 @@ class Judge:
         return state is job.verdict and at.timestamp() >= ended
 
     def _told(self, job: Job, row: MonitorRow) -> str:
-        """What is known of a job, in seconds since the beginning."""
+        """A job and its monitor in one line, with times in seconds since the beginning."""
         begin = self.jobs.begin
         polls = ", ".join(f"{p.at - begin:.2f} {p.answer}" for p in self.jobs.polls[job.id][-4:])
         times = (row.started_at, row.expire_time, row.last_poll_at, row.ended_at)
@@ -134,7 +134,7 @@ class Judge:
         hinted = self.jobs.begin + max(job.hints, default=0) + 2
         calm = [poll for poll in polls if poll.at > max(self.calm, hinted)]
         if job.meddles is None and job.verdict is not State.EXPIRED:
-            yield from _too_close(row, calm)
+            yield from too_close(row, calm)
 
     def _elsewhere(self, rows: dict[str, MonitorRow]) -> Iterator[str]:
         listed = self._listed()
@@ -171,8 +171,13 @@ def expiry(job: Job, run: int, log: list[LogLine]) -> float:
     return begins[-1].timestamp() + job.timeout
 
 
-def _too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
-    least = row.poll_interval_seconds * 0.8
+def too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
+    """The polls that only a second watch over the job explains.
+
+    Of two watches, one polls half an interval after the other at the latest. On a busy machine the
+    polls of one watch, too, come in closer than its interval: one is late, and the next is not.
+    """
+    least = row.poll_interval_seconds * 0.5
     for one, next_ in pairwise(polls):
         last_look = next_.at >= row.expire_time.timestamp() - 0.1
         if next_.at - one.at < least and not last_look:

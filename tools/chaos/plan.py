@@ -1,6 +1,6 @@
-"""What is to happen in a run, all of it from the seed: jobs, their ends, who asks and who meddles.
+"""The plan of a run: jobs and their ends, starts, hints, stops and terminates, all from the seed.
 
-Times are seconds since the beginning. Nothing is left to chance afterwards but what the kills hit.
+Times are seconds since the beginning. Only the operations that a kill hits are left to chance.
 """
 
 from collections.abc import Mapping
@@ -53,14 +53,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it; `seconds` is how long parts are killed."""
+    """The jobs of a run. Parts are killed for `seconds`."""
 
     seed: int
     seconds: float
     jobs: tuple[Job, ...]
 
     def random(self, what: str) -> Random:
-        """Chances of its own for one thing, so that the others do not change it."""
+        """A generator for one purpose, so that other purposes do not change its numbers."""
         return Random(f"{self.seed} {what}")  # noqa: S311 - no secret
 
 

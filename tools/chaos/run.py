@@ -1,8 +1,8 @@
 """One run: start the parts, let all go on at once, wait for the ends, judge.
 
 1. Azurite, the job system and the host start; callers start monitors, while the parts are broken.
-2. Then the host starts a last time, and nothing is broken any more. What is left to the watchdog
-   it does at that start; if something of it was not yet to be seen then, at another one.
+2. Then the host starts a last time, and nothing is broken any more. The watchdog does its work at
+   that start, or at another one if there was something that it could not see yet.
 3. When every monitor has ended, or at the deadline, the judge compares.
 """
 
@@ -30,7 +30,7 @@ _WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's star
 
 @dataclass
 class Result:
-    """What there is to show."""
+    """The figures of a run."""
 
     verdict: Verdict
     starts: int
@@ -124,9 +124,9 @@ async def _break_until(
 
 
 def _wait_for_ends(host: Host, table: MonitorTable, terminated: set[str], deadline: float) -> None:
-    """Return when no monitor is said to be live; start the host again for what is the watchdog's.
+    """Return when no monitor is said to be live. Start the host again to have the watchdog run.
 
-    That is to find the instances that were terminated, and to tidy what kills cut off.
+    The watchdog finds terminated instances, and completes the writes that kills cut off.
     """
     look_again = time.time() + _WATCHDOG_PATIENCE
     while time.time() < deadline and (live := {monitor_id for monitor_id, _ in table.live()}):

@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 
 class OutOfTime(BaseException):
-    """The run took too long. Not an Exception: nothing on the way is to take it for its own."""
+    """The run took too long. Not an Exception, so that no handler on the way catches it."""
 
 
 def _out_of_time(_: int, __: FrameType | None) -> None:
@@ -56,7 +56,7 @@ def main() -> int:
     names = parser.parse_args().names or [*_SYSTEMS]
     if unknown := {*names} - {*_SYSTEMS}:
         parser.error(f"no such system: {', '.join(sorted(unknown))}")
-    # Whatever ends this ends its servers in order.
+    # Every way to end this command stops its servers in order.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGALRM, _out_of_time)
@@ -126,6 +126,6 @@ def _show(lines: list[Line], console: Console) -> None:
 
 
 if __name__ == "__main__":
-    # All that is asked here is on this machine.
+    # Every request here goes to this machine.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     sys.exit(main())

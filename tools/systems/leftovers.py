@@ -1,7 +1,6 @@
-"""Ends what a server started and did not end itself, and what a killed run left behind.
+"""Ends the processes that a server left behind, and those of runs that were killed.
 
-Every server is started with a mark in its environment, which says by which run. What it starts
-inherits the mark.
+Every server has a mark of its run in its environment. Its child processes inherit the mark.
 """
 
 import os
@@ -18,7 +17,7 @@ _FOLDER = "systems-"
 
 
 def new_mark() -> dict[str, str]:
-    """What to add to the environment of one server."""
+    """Variables to add to the environment of one server."""
     return {_MARK: f"{os.getpid()}-{uuid.uuid4()}"}
 
 

@@ -114,7 +114,7 @@ class _Rest(Server):
         ]
 
     def problem(self) -> str | None:
-        """It is ready when it refuses who has no token."""
+        """The API is ready when it refuses a request without a token."""
         found = super().problem()
         return None if found and found.startswith("401") else found
 

@@ -29,7 +29,7 @@ _NOT_INHERITED = (
 
 @dataclass(frozen=True)
 class Jobs:
-    """What to submit: a job that succeeds, one that fails, one that would run long.
+    """The jobs to submit: one succeeds, one fails, one would run long.
 
     Attributes:
         more: Others by name, each with the state in which its monitor must end.
@@ -43,7 +43,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the system itself says of a job."""
+    """A job as the system itself shows it."""
 
     status: str
     ended_at: datetime | None
@@ -81,7 +81,7 @@ class System(ABC):
 
     @abstractmethod
     def install(self) -> None:
-        """Have its programs here; raises NotInstalled."""
+        """Install its programs; raises NotInstalled."""
 
     @abstractmethod
     def start(self, started: ExitStack) -> None:
@@ -97,7 +97,7 @@ class System(ABC):
 
     @abstractmethod
     def jobs(self) -> Jobs:
-        """What to submit."""
+        """The jobs to submit."""
 
     def submit(self, job: dict[str, Any]) -> str:
         """Start a job where the app can't; its id."""
@@ -129,7 +129,7 @@ class System(ABC):
         return {**inherited, "PATH": path, "TMPDIR": str(self.folder), **self.environment}
 
     def run(self, *command: str) -> str:
-        """What one of its programs prints."""
+        """The output of one of its programs."""
         try:
             return subprocess.run(
                 [str(self.programs / command[0]), *command[1:]],

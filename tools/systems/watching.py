@@ -1,4 +1,4 @@
-"""What is checked of each system, through the app's own HTTP API.
+"""The checks of each system, through the app's own HTTP API.
 
 1. A job that succeeds and one that fails are started by `POST /api/monitors`.
 2. One is cancelled by somebody in the system itself: the monitor tells so.

@@ -1,4 +1,4 @@
-"""The shape of a monitor with a poll that asks nobody: what is left is the host's own cost."""
+"""The shape of a monitor with a poll that asks nobody. The rest is the host's own cost."""
 
 # mypy: disable-error-code="untyped-decorator, index, attr-defined"
 # The SDK's decorators and contexts have no types of any use.

@@ -1,0 +1,48 @@
+"""Threads for the calls that wait, so that an async function does not hold up the others.
+
+1. Calls to sources have threads of their own, and so have calls to the store: neither waits for
+   the other. `asyncio.to_thread`, whose threads are few, is left to the health check.
+2. A call to the store has a limit. The client itself tries again, for up to half a minute, which is
+   longer than a caller of the API waits. A call that is cut off may still be carried out: that is
+   as if the app had died in its midst.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from domain.errors import StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_source_calls = ThreadPoolExecutor(16, "source")
+_store_calls = ThreadPoolExecutor(16, "store")
+_STORE_SECONDS = 20.0
+
+
+async def at_source(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a call that asks a source."""
+    return await _in(_source_calls, partial(call, *args, **kwargs))
+
+
+async def at_store(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a call that asks the store; StoreUnavailable if it takes too long."""
+    try:
+        return await asyncio.wait_for(long_at_store(call, *args, **kwargs), _STORE_SECONDS)
+    except TimeoutError:
+        what = f"Table storage did not answer within {_STORE_SECONDS:g} s"
+        raise StoreUnavailable(what) from None
+
+
+async def long_at_store(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a call that asks the store many times, for a caller with time of its own."""
+    return await _in(_store_calls, partial(call, *args, **kwargs))
+
+
+async def _in(pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(pool, context.run, call)
