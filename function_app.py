@@ -1,11 +1,11 @@
 """Job Monitor: the function app. It is composed of blueprints here, and nothing else."""
 
 import azure.durable_functions as df
-import azure.functions as func
 
 from activities import cancel_job, do_cleanup, get_job_status, record_final_status
 from orchestrators import job_monitoring, periodic_cleanup
 from triggers import (
+    access,
     change_monitor,
     get_monitor,
     health,
@@ -19,7 +19,7 @@ from triggers import (
     watchdog,
 )
 
-app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = df.DFApp(http_auth_level=access.route_level())
 
 for part in (
     start_monitor,

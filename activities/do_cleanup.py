@@ -1,30 +1,30 @@
-"""`DoCleanup`: purge finished instances and remove rows past their retention."""
+"""`DoCleanup`: remove what ended before the retention began; see `domain.monitors.cleanup`."""
 
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import logging
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import azure.durable_functions as df
-from azure.durable_functions import OrchestrationRuntimeStatus
 
+from adapters import hub
 from adapters.event_log import log_event
+from adapters.monitor_table import Ended
 from adapters.services import Services, get_services
 from adapters.threads import long_at_store
 from domain import names
-from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress, windows
+from domain.errors import StoreUnavailable
+from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress, strays
 
 bp = df.Blueprint()
+log = logging.getLogger(__name__)
 
-_AT_ONCE, _BATCH = 8, 200  # rows removed in parallel, and between two looks at the clock
+_BEGINNING = "0"
+"""A key before all others in the list."""
 
-# A purge that names no status deletes running instances too.
-_ENDED = [
-    OrchestrationRuntimeStatus.Completed,
-    OrchestrationRuntimeStatus.Failed,
-    OrchestrationRuntimeStatus.Terminated,
-    OrchestrationRuntimeStatus.Canceled,
-]
+_AT_ONCE, _BATCH = 12, 100  # monitors removed in parallel, and between two looks at the list
 
 
 @bp.function_name(names.DO_CLEANUP)
@@ -43,7 +43,15 @@ async def do_cleanup(progress: object, client: df.DurableOrchestrationClient) ->
     services = get_services()
     deadline = services.now() + TIME_BUDGET
     done = await clean(CleanupProgress.model_validate(progress), client, services, deadline)
-    log_event("cleaned", None, instances=done.instances, monitors=done.monitors, more=done.more)
+    log_event(
+        "cleaned",
+        None,
+        level=logging.WARNING if done.failed else logging.INFO,
+        instances=done.instances,
+        monitors=done.monitors,
+        failed=done.failed,
+        more=done.more,
+    )
     return done.to_wire()
 
 
@@ -53,35 +61,99 @@ async def clean(
     services: Services,
     deadline: datetime,
 ) -> CleanupProgress:
-    """Purge span by span, then remove rows, until done or at the deadline."""
+    """Remove monitors along the list, then other instances, until done or at the deadline."""
     cutoff = services.now() - services.settings.retention
-    through, instances, more = progress.purged_through, 0, False
-    for begin, end in windows(through, cutoff):
-        if services.now() >= deadline:
-            more = True
-            break
-        purged = await client.purge_instance_history_by(begin, end, _ENDED)
-        instances += purged.instances_deleted
-        through = end
-    monitors, rows_left = await long_at_store(_remove_rows, services, cutoff, deadline)
+    run = _Run(client, services, deadline)
+    after = await run.remove_monitors(services.monitors.ended_before(cutoff, progress.after or ""))
+    await long_at_store(services.intents.remove_old, services.now())
+    through, asked_at = progress.purged_through, progress.strays_at
+    if after is None and (span := strays(progress, cutoff, services.now())):
+        asked_at = services.now()
+        through = await run.purge_strays(*span) or through
     return CleanupProgress(
         purged_through=through,
-        more=more or rows_left,
+        strays_at=asked_at,
+        after=after,
+        more=after is not None,
         runs=progress.runs + 1,
         last_run_at=services.now(),
-        instances=instances,
-        monitors=monitors,
+        instances=run.instances,
+        monitors=run.monitors,
+        failed=run.failed,
         hub=progress.hub,
+        last_error=run.error,
     )
 
 
-def _remove_rows(services: Services, cutoff: datetime, deadline: datetime) -> tuple[int, bool]:
-    """The number of monitors removed, and whether the deadline left some."""
-    removed, rows = 0, services.monitors.ended_before(cutoff)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        while batch := list(islice(rows, _BATCH)):
-            if services.now() >= deadline:
-                return removed, True
-            removed += sum(pool.map(services.monitors.delete, batch))
-            services.monitors.unlist(batch)
-    return removed, False
+class _Tried(NamedTuple):
+    """A monitor of the list, and whether all of it is gone; None if there was no time."""
+
+    ended: Ended
+    gone: bool | None
+
+
+class _Run:
+    """A run of the cleanup, with what it did."""
+
+    def __init__(
+        self, client: df.DurableOrchestrationClient, services: Services, deadline: datetime
+    ) -> None:
+        self.instances = self.monitors = self.failed = 0
+        self.error: str | None = None
+        self._client, self._services, self._deadline = client, services, deadline
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def remove_monitors(self, due: Iterator[Ended]) -> str | None:
+        """Remove monitors until there are no more, or no more time.
+
+        Returns:
+            The key in the list after which the next run goes on; None at the end of the list.
+        """
+        after = None
+        while batch := await long_at_store(lambda: list(islice(due, _BATCH))):
+            tried = await asyncio.gather(*(self._try(each) for each in batch))
+            gone = [each.ended for each in tried if each.gone]
+            await long_at_store(self._services.monitors.unlist, gone)
+            left = [each.ended for each in tried if each.gone is None]
+            if left:
+                first = batch.index(left[0])
+                return batch[first - 1].key if first else after or _BEGINNING
+            after = batch[-1].key
+        return None
+
+    async def _try(self, ended: Ended) -> _Tried:
+        """Remove one monitor, if there is time; trouble with it must not keep the others."""
+        async with self._places:
+            if self._services.now() >= self._deadline:
+                return _Tried(ended, None)
+            try:
+                await self._remove(ended)
+            except StoreUnavailable as error:
+                self.failed += 1
+                self.error = self.error or f"{ended.monitor_id}: {error}"
+                return _Tried(ended, gone=False)
+        return _Tried(ended, gone=True)
+
+    async def _remove(self, ended: Ended) -> None:
+        """Remove instance, log and row, in this order, unless a new run began (I8)."""
+        monitors = self._services.monitors
+        known = await long_at_store(monitors.ended, ended)
+        if known:
+            self.instances += await hub.purge(self._client, ended.monitor_id)
+            self.monitors += await long_at_store(monitors.remove, known)
+
+    async def purge_strays(self, begin: datetime, end: datetime) -> datetime | None:
+        """Have the hub purge all that ended. Returns `end`, or None if it was not done in time."""
+        left = (self._deadline - self._services.now()).total_seconds()
+        try:
+            self.instances += await asyncio.wait_for(
+                hub.purge_ended(self._client, begin, end), left
+            )
+        except TimeoutError:
+            # The hub goes on with it all the same.
+            log.warning("The hub did not purge its other instances within %.0f s", left)
+        except StoreUnavailable as error:
+            self.error = self.error or str(error)
+        else:
+            return end
+        return None

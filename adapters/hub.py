@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import azure.durable_functions as df
+from azure.durable_functions import OrchestrationRuntimeStatus
 
 from adapters.event_log import log_end
 from adapters.monitor_table import MonitorTable
@@ -30,6 +31,13 @@ from domain.monitors.recovery import effective_row
 
 log = logging.getLogger(__name__)
 
+# A purge that names no status deletes running instances too.
+_ENDED = [
+    OrchestrationRuntimeStatus.Completed,
+    OrchestrationRuntimeStatus.Failed,
+    OrchestrationRuntimeStatus.Terminated,
+    OrchestrationRuntimeStatus.Canceled,
+]
 _PATIENCE, _LOOK_AGAIN = 5.0, 0.05  # seconds
 
 
@@ -177,6 +185,23 @@ async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow)
             told = True
         await asyncio.sleep(_LOOK_AGAIN)
         patience -= _LOOK_AGAIN
+
+
+async def purge(client: df.DurableOrchestrationClient, instance_id: str) -> int:
+    """Remove an instance that has ended. Returns the number removed: 0 if there was none.
+
+    Raises:
+        StoreUnavailable: The task hub did not do it, as for an instance that runs.
+    """
+    with _errors():
+        return int((await client.purge_instance_history(instance_id)).instances_deleted)
+
+
+async def purge_ended(client: df.DurableOrchestrationClient, begin: datetime, end: datetime) -> int:
+    """Remove the instances created in a span of time that have ended. Returns their number."""
+    with _errors():
+        done = await client.purge_instance_history_by(begin, end, _ENDED)
+    return int(done.instances_deleted)
 
 
 async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> None:

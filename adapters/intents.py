@@ -13,9 +13,10 @@ A key is kept for a day. The header is that of the IETF draft draft-ietf-httpapi
 
 import hashlib
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
-from adapters.table import Table
+from adapters.table import BATCH, Table
 
 _PARTITION = "~keys"
 KEPT = timedelta(hours=24)
@@ -73,13 +74,16 @@ class Intents:
         """Take back a start that changed nothing, so that the key can be used again."""
         self._table.delete(*_keys(key).values())
 
-    def remove_old(self, now: datetime) -> int:
-        """Remove the keys that are older than a day. Returns their number."""
+    def remove_old(self, now: datetime) -> None:
+        """Remove keys that are older than a day, a thousand at the most."""
         where = "PartitionKey eq @p and begunAt lt @then"
-        old = [*self._table.query(where, {"p": _PARTITION, "then": now - KEPT})]
-        for each in old:
-            self._table.delete(_PARTITION, each["RowKey"])
-        return len(old)
+        old = self._table.query(where, {"p": _PARTITION, "then": now - KEPT}, ["RowKey"])
+        keys = [
+            {"PartitionKey": _PARTITION, "RowKey": each["RowKey"]} for each in islice(old, 1_000)
+        ]
+        for begin in range(0, len(keys), BATCH):
+            # If another run was first with one of them, the rest goes next time.
+            self._table.commit([("delete", key) for key in keys[begin : begin + BATCH]])
 
 
 def is_same(intent: Intent, request: bytes) -> bool:

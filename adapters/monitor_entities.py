@@ -4,7 +4,8 @@ A partition for each monitor, named by its id, holds the truth:
 
 - row key `monitor`: the monitor itself, and how many lines its log has;
 - row keys `log-00000001`, ...: the lines. A line and the row are written in one transaction, so the
-  count is right, and a monitor is removed without a look at its log.
+  count is right, and most monitors are removed without a look at their log. Of a long log only the
+  newest lines are kept, and all starts and ends: see `domain.monitors.log`.
 
 Two partitions help to find monitors without reading them all:
 
@@ -15,6 +16,7 @@ Two partitions help to find monitors without reading them all:
 """
 
 import json
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 from adapters.table import Entity
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
+from domain.monitors.monitor_id import is_monitor_id
 
 ROW_KEY = "monitor"
 LIVE, LIST = "~live", "~list"  # no monitor id begins with a tilde
@@ -49,7 +52,7 @@ def line_entities(monitor_id: str, lines: list[LogLine], known: int) -> list[Ent
     return [
         {
             "PartitionKey": monitor_id,
-            "RowKey": _log_key(number),
+            "RowKey": line_key(number),
             **line.model_dump(by_alias=True, exclude_none=True),
         }
         for number, line in enumerate(lines, known + 1)
@@ -72,21 +75,20 @@ def read_row(entity: Entity) -> MonitorRow:
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
 
 
-def is_line(entity: Entity) -> bool:
-    """Whether an entity of a monitor's partition is a line of its log."""
-    return str(entity["RowKey"]).startswith("log-")
-
-
 def read_line(entity: Entity) -> LogLine:
     """The line."""
     known = {field.alias for field in LogLine.model_fields.values()}
     return LogLine.model_validate({k: v for k, v in entity.items() if k in known})
 
 
-def line_keys(row: Entity) -> list[Entity]:
-    """The keys of all lines that a row knows of."""
-    numbers = range(1, row["logLines"] + 1)
-    return [{"PartitionKey": row["PartitionKey"], "RowKey": _log_key(n)} for n in numbers]
+def line_key(number: int) -> str:
+    """The row key of a line."""
+    return f"log-{number:08}"
+
+
+def line_number(entity: Entity) -> int:
+    """The number of a line."""
+    return int(str(entity["RowKey"]).removeprefix("log-"))
 
 
 def live_entity(row: MonitorRow) -> Entity:
@@ -132,13 +134,15 @@ def list_key(row: MonitorRow) -> str:
     return f"{moment_key(row.started_at)}-{row.id}"
 
 
+def is_list_key(text: str) -> bool:
+    """Whether a text can be the key of a run in the list."""
+    moment, _, monitor_id = text.partition("-")
+    return bool(re.fullmatch("[0-9]{16}", moment)) and is_monitor_id(monitor_id)
+
+
 def moment_key(moment: datetime) -> str:
     """The prefix of the keys of runs that began at a moment; earlier runs have greater keys."""
     return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
-
-
-def _log_key(number: int) -> str:
-    return f"log-{number:08}"
 
 
 def _plain(value: object) -> Any:

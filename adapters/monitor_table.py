@@ -9,6 +9,7 @@ follows from the monitor, so the indexes can be repaired at any time, and twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -25,20 +26,30 @@ from adapters.table import (
 from domain.errors import StoreUnavailable
 from domain.monitors import monitor_id as ids
 from domain.monitors import transitions
-from domain.monitors.log import LogLine
+from domain.monitors.log import KEPT, OUTCOMES, PAGE, LogLine
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.transitions import Transition
 
 TABLE = "Monitors"
 _ATTEMPTS = 10
 _ENTRIES_READ = 5_000  # for a filter by label, in one request
+_readers = ThreadPoolExecutor(32, "reader")  # of rows, for all lists that are asked for at once
 
 
 class Stored(NamedTuple):
-    """A monitor with its log, oldest line first."""
+    """A monitor with a part of its log, oldest line first.
+
+    Attributes:
+        row: The monitor.
+        log: At most `PAGE` lines.
+        lines: How many lines were written in all.
+        next: The number of the last line in `log`, if more follow.
+    """
 
     row: MonitorRow
     log: list[LogLine]
+    lines: int
+    next: int | None
 
 
 class Snapshot(NamedTuple):
@@ -98,15 +109,23 @@ class MonitorTable:
         """Make sure that the store answers and the table is there."""
         self._table.ping()
 
+    def reach(self) -> None:
+        """Make sure that the store answers; the table need not be there, and is not created."""
+        self._table.find(entities.LIVE, entities.ROW_KEY)
+
     # -- writing --------------------------------------------------------------------------
 
-    def claim(self, row: MonitorRow) -> bool:
+    def claim(self, row: MonitorRow, by: str | None = None) -> bool:
         """Insert a new monitor with its first log line; only one caller can win.
+
+        Args:
+            row: The monitor.
+            by: Who asked for it.
 
         Returns:
             Whether this caller won. If not, the monitor exists.
         """
-        change = transitions.claimed(row)
+        change = transitions.claimed(row, by)
         # Before the row, so that the watchdog finds a claim that is cut off here.
         self._table.upsert(entities.live_entity(row))
         entity = entities.row_entity(row) | {"logLines": len(change.lines)}
@@ -146,7 +165,8 @@ class MonitorTable:
             entity = entities.row_entity(now, None if new_watch else read)
             entity |= {"logLines": lines_before + len(change.lines)}
             lines = entities.line_entities(monitor_id, change.lines, lines_before)
-            if self._table.commit([update_unchanged(read, entity), *_upserts(lines)]):
+            old = self._old_lines(monitor_id, lines_before, len(lines))
+            if self._table.commit([update_unchanged(read, entity), *_upserts(lines), *old]):
                 first_poll = now.polls and not before.polls  # a slow start may be forgotten
                 if next_run or now.state.final or first_poll or now.labels != before.labels:
                     self.sync_indexes(now)
@@ -175,19 +195,26 @@ class MonitorTable:
             keys = ("PartitionKey", "RowKey", "labels")
             self._table.upsert({name: entry[name] for name in keys})
 
-    def delete(self, ended: Ended) -> bool:
-        """Remove an ended monitor and its log, unless a new run began; call `unlist` afterwards.
+    def ended(self, ended: Ended) -> Snapshot | None:
+        """The row of a run that ended; None if it is gone, or a new run began."""
+        found = self.snapshot(ended.monitor_id)
+        if found is None or found.row.run != ended.run or not found.row.state.final:
+            return None
+        return found
+
+    def remove(self, known: Snapshot) -> bool:
+        """Remove an ended monitor and its log; call `unlist` afterwards.
 
         Returns:
-            Whether the monitor was removed.
+            Whether this call removed it: not if somebody wrote to its row since it was read.
         """
-        entity = self._table.find(ended.monitor_id, entities.ROW_KEY)
-        if entity is None:
-            return False
-        row = entities.read_row(entity)
-        if row.run != ended.run or not row.state.final:
-            return False
-        lines: list[Operation] = [("delete", line) for line in entities.line_keys(entity)]
+        entity = known.entity
+        keys = [entities.line_key(n) for n in range(1, entity["logLines"] + 1)]
+        if len(keys) > KEPT:  # some are gone
+            found = self._lines(known.row.id, 0, len(keys), select=["RowKey"])
+            keys = [line["RowKey"] for line in found]
+        name = known.row.id
+        lines: list[Operation] = [("delete", {"PartitionKey": name, "RowKey": k}) for k in keys]
         # The row goes last, and only if nobody wrote to it since it was read. A transaction
         # before that fails only if an earlier attempt did the same already.
         while len(lines) >= BATCH:
@@ -223,15 +250,37 @@ class MonitorTable:
         found = self._table.find(monitor_id, entities.ROW_KEY)
         return Snapshot(entities.read_row(found), found) if found else None
 
-    def read(self, monitor_id: str) -> Stored | None:
-        """A monitor with its log, or None."""
-        row, log = None, []
-        for entity in self._table.query("PartitionKey eq @id", {"id": monitor_id}):
-            if entity["RowKey"] == entities.ROW_KEY:
-                row = entities.read_row(entity)
-            elif entities.is_line(entity):
-                log.append(entities.read_line(entity))
-        return Stored(row, log) if row else None
+    def read(self, monitor_id: str, after: int | None = None) -> Stored | None:
+        """A monitor with a page of its log, or None.
+
+        Args:
+            monitor_id: Whose.
+            after: The number of the line after which the page begins; None for the newest lines.
+        """
+        found = self.snapshot(monitor_id)
+        if found is None:
+            return None
+        count = found.entity["logLines"]
+        begin = max(count - PAGE, 0) if after is None else after
+        lines = list(islice(self._lines(monitor_id, begin, count, top=PAGE), PAGE))
+        last = entities.line_number(lines[-1]) if len(lines) == PAGE else count
+        log = [entities.read_line(line) for line in lines]
+        return Stored(found.row, log, count, last if last < count else None)
+
+    def _lines(self, monitor_id: str, after: int, last: int, **options: Any) -> Iterator[Entity]:
+        """The lines with numbers over `after`, up to `last`."""
+        if after >= last:
+            return iter(())
+        where = "PartitionKey eq @id and RowKey gt @after and RowKey le @last"
+        keys = {"after": entities.line_key(after), "last": entities.line_key(last)}
+        return self._table.query(where, {"id": monitor_id, **keys}, **options)
+
+    def _old_lines(self, monitor_id: str, known: int, new: int) -> Iterator[Operation]:
+        """What removes the lines that are too many with so many new ones."""
+        for number in range(max(known - KEPT, 0) + 1, known + new - KEPT + 1):
+            line = self._table.find(monitor_id, entities.line_key(number))
+            if line and line["event"] not in OUTCOMES:
+                yield "delete", line
 
     def live(self, after: str = "") -> Iterator[tuple[str, Claim]]:
         """The ids and entries of monitors that may be live, in the order of keys after `after`."""
@@ -275,7 +324,7 @@ class MonitorTable:
             after: The key that the page before returned; empty for the first page.
             label: `name:value`; a filter that the store has no index for, so that the page may be
                 short.
-            **equal: Filters by `state`, `source`, `jobId`; None filters nothing.
+            **equal: Filters by `state` and `source`; None filters nothing.
 
         Returns:
             The rows, and the key after which the next page begins; None at the end.
@@ -298,8 +347,13 @@ class MonitorTable:
             return self._rows(found, filters), None if at_end else last
         return self._rows(found, filters), last
 
+    def with_job(self, job_id: str, sources: Iterable[str]) -> list[MonitorRow]:
+        """The monitors of a job id in these sources, newest first."""
+        rows = _readers.map(lambda source: self.of_job(source, job_id), sources)
+        return sorted(filter(None, rows), key=entities.list_key)
+
     def _rows(self, entries: list[Entity], filters: Mapping[str, str]) -> list[MonitorRow]:
-        rows = [self._listed(entry, filters) for entry in entries]
+        rows = _readers.map(lambda entry: self._listed(entry, filters), entries)
         return [row for row in rows if row]
 
     def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
@@ -309,11 +363,15 @@ class MonitorTable:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
-    def ended_before(self, cutoff: datetime) -> Iterator[Ended]:
-        """Runs that ended before `cutoff`. All began before it, so the list is read from there."""
+    def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
+        """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.
+
+        All began before it, so the list is read from there.
+        """
+        begin = max(entities.moment_key(cutoff), after)
         for entity in self._table.query(
-            "PartitionKey eq @list and RowKey gt @started and endedAt lt @cutoff",
-            {"list": entities.LIST, "started": entities.moment_key(cutoff), "cutoff": cutoff},
+            "PartitionKey eq @list and RowKey gt @begin and endedAt lt @cutoff",
+            {"list": entities.LIST, "begin": begin, "cutoff": cutoff},
         ):
             yield Ended(entity["monitorId"], entity["run"], entity["RowKey"])
 

@@ -10,6 +10,7 @@ from domain.errors import ConfigurationFault, Fault
 from domain.sources.url import url_faults
 
 APP_FOLDER = Path(__file__).parent.parent
+_AUTH = ("keys", "entra")
 _DAYS_LIMIT = 3_650
 
 # The account name and key of every Azurite and Storage Emulator: public, no secret.
@@ -18,6 +19,20 @@ _EMULATOR = (
     "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
+
+
+@dataclass(frozen=True)
+class Access:
+    """How callers of the API prove themselves.
+
+    Attributes:
+        entra: Whether the roles of Microsoft Entra ID decide. If not, the keys of the host do.
+        platform: Whether the platform's authentication is on. Only then the headers that tell of
+            the caller are the platform's own.
+    """
+
+    entra: bool
+    platform: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +47,7 @@ class Settings:
         table_connection: A connection string of Table storage; this or `table_service_uri`.
         table_service_uri: The Table endpoint, used with the app's identity.
         client_id: The user-assigned identity to use, if any.
+        hub_urls: Whether answers carry the management URLs, which hold a key of the whole hub.
     """
 
     values: Mapping[str, str]
@@ -41,6 +57,7 @@ class Settings:
     table_connection: str | None
     table_service_uri: str | None
     client_id: str | None
+    hub_urls: bool = True
 
 
 def read_settings() -> Settings:
@@ -63,6 +80,10 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     url = sources if sources.startswith(("https://", "http://")) else None
     if url:
         faults += [Fault("JOB_SOURCES_FILE", what) for what in url_faults(url, allow_http=False)]
+    entra = _one_of(values, "AUTH", _AUTH, faults) == "entra"
+    # A key of the whole hub in an answer would make the roles pointless.
+    known = ("none", "hub") if entra else ("hub", "none")
+    urls = _one_of(values, "MANAGEMENT_URLS", known, faults)
     if faults:
         raise ConfigurationFault(faults)
     return Settings(
@@ -73,7 +94,40 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         table_connection=connection,
         table_service_uri=uri,
         client_id=client_id,
+        hub_urls=urls == "hub",
     )
+
+
+def read_access() -> Access:
+    """Read from the environment how callers prove themselves; needs no other setting.
+
+    Raises:
+        ConfigurationFault: `AUTH` has no known value.
+    """
+    return parse_access(os.environ)
+
+
+def parse_access(values: Mapping[str, str]) -> Access:
+    """The access that `values` ask for. See `read_access`.
+
+    The platform sets WEBSITE_AUTH_ENABLED, which is read-only:
+    https://learn.microsoft.com/azure/app-service/reference-app-settings
+    """
+    faults: list[Fault] = []
+    auth = _one_of(values, "AUTH", _AUTH, faults)
+    if faults:
+        raise ConfigurationFault(faults)
+    return Access(auth == "entra", values.get("WEBSITE_AUTH_ENABLED", "").lower() == "true")
+
+
+def _one_of(
+    values: Mapping[str, str], name: str, known: tuple[str, ...], faults: list[Fault]
+) -> str:
+    """The value of a setting, the first of the known ones if it is not set."""
+    value = values.get(name) or known[0]
+    if value not in known:
+        faults.append(Fault(name, f"must be one of: {', '.join(known)}"))
+    return value
 
 
 def _table(

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import requests
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+from requests.adapters import HTTPAdapter
 
 from domain.errors import StoreUnavailable
 
@@ -17,6 +20,10 @@ Operation = tuple[Any, ...]
 
 BATCH = 100
 """Operations that a transaction may hold."""
+
+_CONNECTIONS = 100
+"""As many as there are threads that may ask: 40 of the worker, those of `adapters.threads`, and
+the readers of rows."""
 
 _NOT_FOUND, _CONFLICT, _CHANGED = 404, 409, 412
 # Short enough for an HTTP answer; a caller that can wait longer asks again.
@@ -50,10 +57,11 @@ class Table:
         Raises:
             ValueError: The text is no connection string.
         """
+        options = {**_TIMEOUTS, "transport": RequestsTransport(session=_session(), **_TIMEOUTS)}
         if connection:
-            service = TableServiceClient.from_connection_string(connection, **_TIMEOUTS)
+            service = TableServiceClient.from_connection_string(connection, **options)
         else:
-            service = TableServiceClient(str(endpoint), credential=credential, **_TIMEOUTS)
+            service = TableServiceClient(str(endpoint), credential=credential, **options)
         create = service.create_table_if_not_exists
         return cls(service.get_table_client(name), lambda: create(name))
 
@@ -140,6 +148,14 @@ class Table:
                 raise
             self._create()
             self._client.submit_transaction(operations)
+
+
+def _session() -> requests.Session:
+    """A session with a connection for each thread; the client's own keeps ten, and warns."""
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+    return session
 
 
 def update_unchanged(read: Any, new: Entity) -> Operation:

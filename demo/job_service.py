@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from demo.jobs import Job, JobRunner
 from demo.workloads import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS, WORKLOADS
+from devhost.loopback import foreign
 
 _HOST = "127.0.0.1"
 _RUNNER = web.AppKey("runner", JobRunner)
@@ -55,6 +56,8 @@ def _faults(error: ValidationError) -> list[str]:
 async def _errors_as_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    if refusal := foreign(request):
+        return _error(403, refusal)
     try:
         return await handler(request)
     except web.HTTPException as error:

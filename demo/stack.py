@@ -87,13 +87,14 @@ class Host(Part):
         """
         try:
             answer = get(f"{self.url}/api/health")
+            if answer.ok or not self.healthy_only:
+                return None
+            details = get(f"{self.url}/api/health/details")
         except requests.RequestException as error:
             return str(error)
-        if answer.ok or not self.healthy_only:
-            return None
-        if faults := _faults(answer):
+        if faults := _faults(details):
             raise PartFailed("\n  ".join(["The app is not configured:", *faults]))
-        return f"{answer.status_code} {answer.text[:500]}"
+        return f"{details.status_code} {details.text[:500]}"
 
 
 @dataclass(frozen=True)

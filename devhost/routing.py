@@ -35,9 +35,9 @@ class Route:
 
 def route_of(prefix: str, function: FunctionInfo) -> Route:
     """The route of an HTTP function below the prefix, which may be empty."""
-    own = (function.trigger.route or function.name).strip("/")
+    own = (getattr(function.trigger, "route", None) or function.name).strip("/")
     template = "/" + "/".join(part for part in (prefix, own) if part)
-    methods = (getattr(m, "value", m) for m in function.trigger.methods or ())
+    methods = (getattr(m, "value", m) for m in getattr(function.trigger, "methods", None) or ())
     return Route(
         function=function,
         template=template,

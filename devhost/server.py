@@ -1,17 +1,13 @@
 """The HTTP side: the app's routes and the Durable HTTP API on one loopback port.
 
-There are no keys, so that a request must come from this machine's own tools and pages: one with a
-foreign Host or Origin is refused. A web page that a browser shows can't call the host then, nor
-can a name that leads to 127.0.0.1.
+There are no keys; `loopback` says which requests are refused instead.
 """
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import azure.functions as func
 from aiohttp import web
@@ -23,6 +19,7 @@ from devhost import timers
 from devhost.app import App, FunctionInfo
 from devhost.clock import Clock, SystemClock
 from devhost.engine import Engine, Point
+from devhost.loopback import foreign
 from devhost.management import ManagementApi, error_response
 from devhost.routing import Router, route_of
 from devhost.store import Store
@@ -152,7 +149,7 @@ class Server:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request: the Durable HTTP API, a function, or 404 with an empty body."""
-        if refusal := _foreign(request):
+        if refusal := foreign(request):
             log.warning("%s %s is refused: %s", request.method, request.path, refusal)
             return error_response(403, refusal)
         try:
@@ -198,41 +195,6 @@ class Server:
         except Exception:
             log.exception("Function %s gave no answer", function.name)
             return web.Response(status=500)
-
-
-def _foreign(request: web.Request) -> str:
-    """Why a request does not come from this machine's own; empty if it does."""
-    try:
-        # That of an absolute target, and that of the Host header.
-        hosts = {request.url.host or "", _host_of(f"//{request.host}")}
-    except ValueError:
-        hosts = {request.headers.get("Host", "")}
-    if foreign := [host for host in hosts if not _is_loopback(host)]:
-        return f"The host {foreign[0]!r} is not this machine's own: use 127.0.0.1 or localhost."
-    origin = request.headers.get("Origin")
-    if origin is not None and not _is_loopback(_host_of(origin)):
-        return f"A page of the origin {origin!r} may not call this host."
-    if request.headers.get("Sec-Fetch-Site", "").lower() in ("cross-site", "same-site"):
-        page = origin or request.headers.get("Referer", "")
-        if not _is_loopback(_host_of(page)):
-            return "A page of another site may not call this host."
-    return ""
-
-
-def _host_of(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _no_traceback_of_malformed(record: logging.LogRecord) -> bool:

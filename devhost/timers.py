@@ -116,7 +116,7 @@ async def run(app: App, function: FunctionInfo, clock: Clock, store: Store) -> N
     """Call a timer function whenever it is due, until cancelled; one call at a time."""
     timer = _Timer(app, function, clock, store)
     due = timer.first_due()
-    if due < clock.now() or function.trigger.run_on_startup:
+    if due < clock.now() or getattr(function.trigger, "run_on_startup", False):
         past_due = due < clock.now()
         await clock.sleep(clock.now())  # a virtual clock then knows that this is under way
         await timer.fire(past_due=past_due)
@@ -135,7 +135,7 @@ class _Timer:
         now = clock.now()
         first = self.schedule.after(now)
         often = self.schedule.after(first) - first < _MONITORED
-        self._monitored = not often and function.trigger.use_monitor is not False
+        self._monitored = not often and getattr(function.trigger, "use_monitor", None) is not False
 
     def first_due(self) -> datetime:
         """The time that was stored, which may have passed, or the next one."""

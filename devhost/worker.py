@@ -91,12 +91,12 @@ class Worker:
     def call(
         self, name: str, code: Callable[..., Any], /, *arguments: Any, id_: str = "", **named: Any
     ) -> Future[Any]:
-        """Begin an invocation of a function; of an async one, on the loop.
+        """Begin an invocation of a function; of an async one, or of its `on_loop`, on the loop.
 
         Returns:
             The result; its one exception is `FunctionFailed`.
         """
-        id_ = id_ or str(uuid.uuid4())
+        id_, code = id_ or str(uuid.uuid4()), getattr(code, "on_loop", code)
         if inspect.iscoroutinefunction(code):
             loop = self.loop
             if loop is None:
@@ -113,6 +113,16 @@ class Worker:
             self.loop.call_soon_threadsafe(self._limit, name, id_, running, result)
         return result
 
+    def wait_for(self, awaitable: Any) -> Any:
+        """What an awaitable gives, for a caller on a thread of the pool."""
+
+        async def awaited() -> Any:
+            return await awaitable
+
+        if self.loop is None:
+            return asyncio.run(awaited())
+        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result()
+
     def join(self, seconds: float) -> bool:
         """Wait that long for the functions at work to end, and say whether they did."""
         return not wait(tuple(self._running), timeout=seconds).not_done
@@ -123,11 +133,7 @@ class Worker:
         thread = threading.current_thread()
         before, thread.name, _of_thread.invocation_id = thread.name, name, id_
         try:
-            result = code(*arguments, **named)
-            if inspect.iscoroutine(result) and self.loop:
-                work = _on_loop(id_, _awaited, (result,), {})
-                result = asyncio.run_coroutine_threadsafe(work, self.loop).result()
-            return result
+            return code(*arguments, **named)
         finally:
             thread.name, _of_thread.invocation_id = before, None
 
@@ -171,10 +177,6 @@ def _settle(result: Future[Any], error: FunctionFailed | None, value: Any = None
             result.set_result(value)
     except InvalidStateError:
         log.debug("An invocation ended after its timeout, or after its caller had left")
-
-
-async def _awaited(coroutine: Any) -> Any:
-    return await coroutine
 
 
 async def _on_loop(id_: str, code: Callable[..., Any], arguments: Any, named: Any) -> Any:

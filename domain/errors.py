@@ -7,6 +7,9 @@ JobMonitorError
 |       `-- SourceDisabled    one source is wrong; the others are not
 |-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
+|-- NoSuchSource              no source has that name; HTTP 404
+|-- Unauthenticated           nobody knows who asks; HTTP 401
+|-- Forbidden                 who asks has not the role; HTTP 403
 |-- SourceRefused             the job system did not take the job
 `-- StoreUnavailable          Table storage or the task hub did not answer; try again later
 """
@@ -60,6 +63,18 @@ class SourcesUnreachable(JobMonitorError):
 
 class NoSuchMonitor(JobMonitorError):
     """No monitor has that id."""
+
+
+class NoSuchSource(JobMonitorError):
+    """No source has that name."""
+
+
+class Unauthenticated(JobMonitorError):
+    """The platform has not checked who asks; the text says why."""
+
+
+class Forbidden(JobMonitorError):
+    """Who asks has not the role that is needed; the text names it."""
 
 
 class SourceRefused(JobMonitorError):

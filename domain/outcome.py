@@ -48,10 +48,12 @@ class StopRequest(InternalModel):
     Attributes:
         reason: Why, for people.
         cancel_job: Whether the job is to be cancelled as well.
+        by: Who wished it; None in rows of a release that did not note it.
     """
 
     reason: Text
     cancel_job: bool = False
+    by: Text | None = None
 
     def joined(self, later: "StopRequest") -> "StopRequest":
         """Both wishes as one: a later wish takes no cancel back."""

@@ -39,3 +39,11 @@ def both_ends(text: str, length: int) -> str:
 
 Text = Annotated[str, AfterValidator(carriable)]
 """A text from outside, as it may enter the task hub."""
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of at most nine digits is, else None.
+
+    `int` takes other things for digits, too, and refuses thousands of them with an error.
+    """
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None

@@ -15,6 +15,9 @@ param principalId string = ''
 @description('Address that alerts are sent to. Empty: the portal alone shows them.')
 param alertEmail string = ''
 
+@description('Client id of the app registration whose roles let callers in. Empty: function keys do.')
+param authClientId string = ''
+
 @description('The backend that keeps the task hub: Azure Storage or the Durable Task Scheduler.')
 @allowed(['AzureStorage', 'azureManaged'])
 param durableBackend string = 'AzureStorage'
@@ -187,6 +190,7 @@ module app 'modules/app.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     retentionDays: retentionDays
+    authClientId: authClientId
     appSettings: appSettings
     secretSettings: secretSettings
   }

@@ -3,23 +3,24 @@
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ParamSpec
 
-import azure.durable_functions as df
 import azure.functions as func
 
 from domain.errors import (
     ConfigurationFault,
     Fault,
+    Forbidden,
     InvalidInput,
     NoSuchMonitor,
+    NoSuchSource,
     SourceDisabled,
     SourceRefused,
     StoreUnavailable,
+    Unauthenticated,
 )
-from domain.monitors.monitor import MonitorRow
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]
@@ -41,6 +42,11 @@ def json_answer(
     )
 
 
+def listed(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    """Faults as the answers show them."""
+    return [{"field": fault.where, "message": fault.what} for fault in faults]
+
+
 def problem(
     status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), **more: Any
 ) -> func.HttpResponse:
@@ -50,30 +56,20 @@ def problem(
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
-        "errors": [{"field": fault.where, "message": fault.what} for fault in faults],
+        "errors": listed(faults),
         **more,
     }
     headers = {}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return func.HttpResponse(
         json.dumps(body),
         status_code=status.value,
         headers=headers,
         mimetype="application/problem+json",
     )
-
-
-def check_status(
-    req: func.HttpRequest,
-    client: df.DurableOrchestrationClient,
-    row: MonitorRow,
-    status: HTTPStatus,
-) -> func.HttpResponse:
-    """The SDK's check-status answer, with the monitor's row in it."""
-    answer = client.create_check_status_response(req, row.id)
-    body = json.loads(answer.get_body()) | {"monitor": row.to_wire()}
-    return json_answer(status, body, answer.headers)
 
 
 def answers_problems(handler: Handler[P]) -> Handler[P]:
@@ -83,10 +79,16 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
         try:
             return await handler(*args, **kwargs)
+        except Unauthenticated as error:
+            return problem(HTTPStatus.UNAUTHORIZED, str(error))
+        except Forbidden as error:
+            return problem(HTTPStatus.FORBIDDEN, str(error))
         except InvalidInput as error:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
         except NoSuchMonitor:
             return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
+        except NoSuchSource:
+            return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
         except SourceDisabled as error:
             what = f"The source {error.source} is disabled: its configuration is faulty."
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, what, error.faults)

@@ -17,6 +17,7 @@ from adapters.threads import at_store
 from domain.errors import InvalidInput
 from domain.monitors import transitions
 from domain.monitors.start import parse_change
+from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer, problem
 from triggers.requests import BODY_LIMIT, unknown_parameters
 from triggers.require_monitor import require_monitor
@@ -28,6 +29,7 @@ bp = df.Blueprint()
 @bp.route(route="monitors/{id}", methods=["PATCH"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def change_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
@@ -42,10 +44,10 @@ async def change_monitor(
     now = services.now()
     settings = parse_change(body, services.sources.known(row.source), now).settings(now)
     row = await hub.current_row(client, services, row)
-    change = partial(transitions.changed, settings=settings, at=now)
+    change = partial(transitions.changed, settings=settings, at=now, by=caller(req))
     written = await at_store(services.monitors.change, row.id, change)
     if written is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row.to_wire())
-    log_event("settingsChanged", written.now, settings=sorted(settings))
+    log_event("settingsChanged", written.now, settings=sorted(settings), by=caller(req))
     await hub.hint(client, written.now, services.monitors)
     return json_answer(HTTPStatus.OK, {"monitor": written.now.to_wire()})

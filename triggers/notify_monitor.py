@@ -9,6 +9,7 @@ from adapters import hub
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain.errors import InvalidInput
+from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, problem
 from triggers.requests import BODY_LIMIT, unknown_parameters
 from triggers.require_monitor import require_monitor
@@ -20,6 +21,7 @@ bp = df.Blueprint()
 @bp.route(route="monitors/{id}/notify", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def notify_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:

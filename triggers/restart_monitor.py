@@ -17,7 +17,9 @@ from adapters.event_log import log_event
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain.monitors import transitions
-from triggers.answers import answers_problems, check_status, problem
+from triggers.access import Role, caller, requires
+from triggers.answers import answers_problems, problem
+from triggers.links import check_status
 from triggers.requests import refuse_unknown
 from triggers.require_monitor import require_monitor
 
@@ -28,6 +30,7 @@ bp = df.Blueprint()
 @bp.route(route="monitors/{id}/restart", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def restart_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
@@ -36,7 +39,7 @@ async def restart_monitor(
     refuse_unknown(req)
     row = await require_monitor(req, services)
     row = await hub.current_row(client, services, row)
-    restart = partial(transitions.restarted, run=row.run, at=services.now())
+    restart = partial(transitions.restarted, run=row.run, at=services.now(), by=caller(req))
     written = await at_store(services.monitors.change, row.id, restart)
     if written is None:
         what = "The watch has ended. POST /api/monitors begins a new one (fresh, if its job ended)."
@@ -44,5 +47,5 @@ async def restart_monitor(
     again = written.now
     await hub.remove_earlier(client, again)
     await hub.ensure_watched(client, again, services.monitors)
-    log_event("restarted", again)
-    return check_status(req, client, again, HTTPStatus.ACCEPTED)
+    log_event("restarted", again, by=caller(req))
+    return check_status(req, client, services, again, HTTPStatus.ACCEPTED)

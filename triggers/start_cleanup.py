@@ -7,7 +7,9 @@ from adapters import hub
 from adapters.services import get_services
 from adapters.threads import at_store
 from domain import names
+from triggers.access import Role, requires
 from triggers.answers import answers_problems
+from triggers.links import cleanup_status
 from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
@@ -17,6 +19,7 @@ bp = df.Blueprint()
 @bp.route(route="cleanup", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def start_cleanup(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
@@ -24,4 +27,4 @@ async def start_cleanup(
     refuse_unknown(req)
     services = await at_store(get_services)
     await hub.ensure_cleanup(client, services.now())
-    return client.create_check_status_response(req, names.CLEANUP_INSTANCE)
+    return cleanup_status(req, client, services, names.CLEANUP_INSTANCE)

@@ -31,7 +31,9 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import Start, parse_start
 from domain.outcome import Outcome
-from triggers.answers import answers_problems, check_status, problem
+from triggers.access import Role, caller, requires
+from triggers.answers import answers_problems, problem
+from triggers.links import check_status
 from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
 
 bp = df.Blueprint()
@@ -48,6 +50,11 @@ class Call(NamedTuple):
     services: Services
     start: Start
     key: str | None
+
+    @property
+    def by(self) -> str:
+        """Who asks."""
+        return caller(self.req)
 
 
 class Job(NamedTuple):
@@ -66,6 +73,7 @@ class Job(NamedTuple):
 @bp.route(route="monitors", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.START)
 async def start_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
@@ -105,7 +113,7 @@ async def _start(call: Call) -> func.HttpResponse:
         job = Job(start.request.job_id, is_new=False)
         return await _watch(call, job)
     await at_store(services.monitors.ping)  # start no job that can't be watched
-    job = await at_source(_submit, services, start)
+    job = await at_source(_submit, services, start, call.by)
     try:
         if call.key:
             await at_store(partial(services.intents.note, call.key, jobId=job.id))
@@ -121,7 +129,7 @@ async def _start(call: Call) -> func.HttpResponse:
         )
 
 
-def _submit(services: Services, start: Start) -> Job:
+def _submit(services: Services, start: Start, by: str) -> Job:
     """Let the source start the job of a request."""
     job, source = start.request.job or {}, start.source
     named = source.submit_request(job)[1]
@@ -132,7 +140,7 @@ def _submit(services: Services, start: Start) -> Job:
         and services.jobs.poll(source, named, services.now()).saw_job
     )
     job_id = services.jobs.submit(source, job)
-    log_event("submitted", None, source=source.name, job_id=job_id)
+    log_event("submitted", None, source=source.name, job_id=job_id, by=by)
     return Job(job_id, is_new=not existed)
 
 
@@ -146,11 +154,12 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
     if earlier.status and earlier.monitor_id:
         row = await at_store(services.monitors.get, earlier.monitor_id)
         if row:
-            return check_status(call.req, call.client, row, HTTPStatus(earlier.status))
+            return check_status(call.req, call.client, services, row, HTTPStatus(earlier.status))
         return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
     if earlier.job_id:  # the first request was cut off after the source had started the job
-        job = Job(earlier.job_id, is_new=False)
-        return await _watch(call, job)
+        row = await at_store(services.monitors.of_job, start.source.name, earlier.job_id)
+        claimed = row is not None and row.started_at >= earlier.begun_at
+        return await _watch(call, Job(earlier.job_id, is_new=not claimed))
     if services.now() < earlier.begun_at + UNDER_WAY:
         return problem(
             HTTPStatus.CONFLICT,
@@ -171,7 +180,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
     services = call.services
     row, is_new = await _claim(call, job)
     if is_new:
-        log_event("started", row, expire_time=row.expire_time)
+        log_event("started", row, expire_time=row.expire_time, by=call.by)
     if row.state is State.MONITORING:
         differences = [] if is_new else call.start.request.differences(row)
         if differences:
@@ -181,7 +190,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
     if call.key:
         note = partial(services.intents.note, call.key, status=int(status), monitorId=row.id)
         await at_store(note)
-    return check_status(call.req, call.client, row, status)
+    return check_status(call.req, call.client, services, row, status)
 
 
 async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
@@ -191,7 +200,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         new = start.request.new_row(start.source, job.id, services.now())
         known = await at_store(services.monitors.of_job, new.source, new.job_id)
         if known is None:
-            if await at_store(services.monitors.claim, new):
+            if await at_store(services.monitors.claim, new, call.by):
                 return new, True
             continue  # somebody else was first
         known = await hub.current_row(client, services, known)
@@ -200,7 +209,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         reused = not known.state.final
         ended = transitions.reused(known, services.now()) if reused else known
         again = new.model_copy(update={"id": known.id, "run": known.run + 1})
-        begin = partial(transitions.claimed_again, ended=ended, again=again)
+        begin = partial(transitions.claimed_again, ended=ended, again=again, by=call.by)
         if await at_store(services.monitors.change, again.id, begin):
             if reused:
                 log_end(ended, services.now())

@@ -24,6 +24,7 @@ from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow
 from domain.outcome import StopRequest
 from domain.sources.source import Source
+from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer
 from triggers.requests import body_faults, unknown_parameters
 from triggers.require_monitor import require_monitor
@@ -37,6 +38,7 @@ _REASON_LENGTH = 256
 @bp.route(route="monitors/{id}/stop", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 @answers_problems
+@requires(Role.STOP)
 async def stop_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
@@ -49,15 +51,21 @@ async def stop_monitor(
     written = await at_store(services.monitors.change, row.id, ask)
     if written:
         row = written.now
-        log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job)
+        _log(row, stop)
         await hub.hint(client, row, services.monitors, wake=True)
     known = await at_store(services.monitors.get, row.id)
     row = known or row
     if not row.state.final:
         return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})
     if stop.cancel_job and not row.state.job_ended and row.cancel_result != "accepted":
+        if written is None:
+            _log(row, stop)
         row = await at_source(_cancel_late, services, row)
     return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
+
+
+def _log(row: MonitorRow, stop: StopRequest) -> None:
+    log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job, by=stop.by)
 
 
 def _cancel_late(services: Services, row: MonitorRow) -> MonitorRow:
@@ -82,4 +90,4 @@ def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:
         faults.append(Fault("reason", f"must be 1 to {_REASON_LENGTH} printable characters"))
     if faults:
         raise InvalidInput(faults)
-    return StopRequest(reason=reason, cancel_job=cancel == "true")
+    return StopRequest(reason=reason, cancel_job=cancel == "true", by=caller(req))

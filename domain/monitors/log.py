@@ -8,6 +8,14 @@ from pydantic import AwareDatetime, Field
 from domain.monitors.monitor import MonitorRow
 from domain.wire import WireModel
 
+KEPT = 1_000
+"""Lines of a monitor that are kept. Of older ones, only those in `OUTCOMES` are (I3)."""
+
+PAGE = 200
+"""Lines that are read at once."""
+
+OUTCOMES = {"started", "ended"}
+
 
 class LogLine(WireModel):
     """One line of a monitor's log.
@@ -21,6 +29,8 @@ class LogLine(WireModel):
         from_: The value before: a raw status, settings as JSON, or None.
         to: The value now: a raw status, settings as JSON, or a state.
         reason: Why, for an end.
+        by: Who asked for the change, or for the stop that led to the end; `key` if a key was asked
+            for. None for changes that nobody asked for, and in lines of earlier releases.
     """
 
     at: AwareDatetime
@@ -30,16 +40,17 @@ class LogLine(WireModel):
     from_: str | None = Field(None, alias="from")
     to: str | None = None
     reason: str | None = None
+    by: str | None = None
 
 
-def started(row: MonitorRow) -> LogLine:
+def started(row: MonitorRow, by: str | None = None) -> LogLine:
     """The first line of a run."""
-    return LogLine(at=row.started_at, run=row.run, poll=0, event="started", to=row.state)
+    return LogLine(at=row.started_at, run=row.run, poll=0, event="started", to=row.state, by=by)
 
 
-def resumed(row: MonitorRow, at: datetime) -> LogLine:
+def resumed(row: MonitorRow, at: datetime, by: str | None = None) -> LogLine:
     """The line of a watch that goes on."""
-    return LogLine(at=at, run=row.run, poll=row.polls, event="resumed", to=row.state)
+    return LogLine(at=at, run=row.run, poll=row.polls, event="resumed", to=row.state, by=by)
 
 
 def status_change(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
@@ -67,7 +78,7 @@ def slowness(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
     ]
 
 
-def changed(before: MonitorRow, now: MonitorRow, at: datetime) -> LogLine:
+def changed(before: MonitorRow, now: MonitorRow, at: datetime, by: str | None = None) -> LogLine:
     """The line of a change of settings: each old and new value that differs, as JSON."""
     old, new = before.to_wire(), now.to_wire()
     names = [name for name in new if new[name] != old[name]]
@@ -78,10 +89,11 @@ def changed(before: MonitorRow, now: MonitorRow, at: datetime) -> LogLine:
         event="changed",
         from_=json.dumps({name: old[name] for name in names}),
         to=json.dumps({name: new[name] for name in names}),
+        by=by,
     )
 
 
-def ended(row: MonitorRow) -> LogLine:
+def ended(row: MonitorRow, by: str | None = None) -> LogLine:
     """The last line of a run."""
     return LogLine(
         at=row.ended_at or row.started_at,
@@ -91,4 +103,5 @@ def ended(row: MonitorRow) -> LogLine:
         from_=row.raw_status,
         to=row.state,
         reason=row.reason,
+        by=by,
     )

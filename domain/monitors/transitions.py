@@ -27,18 +27,20 @@ Transition = Callable[[MonitorRow], Change | None]
 """From the row as the store has it to its change, or None for no change."""
 
 
-def claimed(row: MonitorRow) -> Change:
+def claimed(row: MonitorRow, by: str | None = None) -> Change:
     """The first watch over a job begins."""
-    return Change(row, [log.started(row)])
+    return Change(row, [log.started(row, by)])
 
 
-def claimed_again(current: MonitorRow, ended: MonitorRow, again: MonitorRow) -> Change | None:
+def claimed_again(
+    current: MonitorRow, ended: MonitorRow, again: MonitorRow, by: str | None = None
+) -> Change | None:
     """The next run begins after `ended`, which is the row as its caller knows it."""
     if current.run != ended.run:
         return None
     # The log may not have the end yet: the task hub alone told of it, or this start is the end.
     end = [] if current.state.final else [log.ended(ended)]
-    return Change(again, [*end, log.started(again)])
+    return Change(again, [*end, log.started(again, by)])
 
 
 def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | None:
@@ -67,12 +69,14 @@ def stop_asked(current: MonitorRow, stop: StopRequest) -> Change | None:
     return Change(current.model_copy(update={"stop": joined}), [])
 
 
-def changed(current: MonitorRow, settings: Mapping[str, object], at: datetime) -> Change | None:
+def changed(
+    current: MonitorRow, settings: Mapping[str, object], at: datetime, by: str | None = None
+) -> Change | None:
     """Somebody changed settings of a watch, whichever run is live."""
     if current.state.final:
         return None
     row = current.model_copy(update=settings)
-    return Change(row, [log.changed(current, row, at)] if row != current else [])
+    return Change(row, [log.changed(current, row, at, by)] if row != current else [])
 
 
 def flagged_stale(current: MonitorRow, run: int) -> Change | None:
@@ -82,12 +86,12 @@ def flagged_stale(current: MonitorRow, run: int) -> Change | None:
     return Change(current.model_copy(update={"stale": True}), [])
 
 
-def restarted(current: MonitorRow, run: int, at: datetime) -> Change | None:
+def restarted(current: MonitorRow, run: int, at: datetime, by: str | None = None) -> Change | None:
     """The watch goes on as the next run, so that nothing of this one counts any more."""
     if not _is_live(current, run):
         return None
     again = current.model_copy(update={"run": run + 1, "stale": False, "resumed": True})
-    return Change(again, [log.resumed(again, at)])
+    return Change(again, [log.resumed(again, at, by)])
 
 
 def resumed(current: MonitorRow, run: int, at: datetime) -> Change | None:
@@ -121,7 +125,8 @@ def ended(
     decided_at = claim.ended_at if claim and claim.state is ending.state else now
     verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=min(decided_at, now))
     end = current.ended(verdict).model_copy(update={"cancel_result": watch.cancel_result})
-    return Change(end, [log.ended(end)])
+    by = current.stop.by if current.stop and ending.state is State.STOPPED else None
+    return Change(end, [log.ended(end, by)])
 
 
 def ending_of(row: MonitorRow, rules: Rules, asked_at: datetime | None = None) -> Ending | None:

@@ -59,8 +59,8 @@ var cleanupNotRun = '''
 
 var cleanupStuck = '''
 | where event == "cleaned"
-| summarize removed = sum(toint(e.instances) + toint(e.monitors)), finished = countif(not(tobool(e.more))), first = min(TimeGenerated)
-| where removed == 0 and finished == 0 and first < ago(20h)
+| summarize removed = sum(toint(e.instances) + toint(e.monitors)), failed = sum(coalesce(toint(e.failed), 0)), finished = countif(not(tobool(e.more))), first = min(TimeGenerated)
+| where removed == 0 and (finished == 0 or failed > 0) and first < ago(20h)
 '''
 
 // An HTTP function that refuses a request has not failed, nor has one that passes on the refusal of a

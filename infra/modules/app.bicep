@@ -16,6 +16,7 @@ param pythonVersion string
 param instanceMemoryMB int
 param maximumInstanceCount int
 param retentionDays int
+param authClientId string
 param appSettings object
 // Names of secrets, not the secrets.
 #disable-next-line secure-secrets-in-params
@@ -33,6 +34,8 @@ var storageSettings = {
 var ownSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identityClientId}'
+  // The app asks for roles exactly if the platform checks the callers: see authentication below.
+  AUTH: empty(authClientId) ? 'keys' : 'entra'
   // A source that takes a token of this identity says client_id = "${AZURE_CLIENT_ID}".
   AZURE_CLIENT_ID: identityClientId
   // The demo source of job_sources.toml needs the setting; nothing listens there in Azure.
@@ -107,6 +110,33 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       minTlsVersion: '1.2'
       appSettings: settingList
     }
+  }
+}
+
+// The platform checks the tokens of callers, and sets the headers that the app reads roles from. Only
+// health is for everybody. Without an app registration this is off, and function keys let callers in.
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: !empty(authClientId) }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401'
+      excludedPaths: ['/api/health']
+    }
+    httpSettings: { requireHttps: true }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: !empty(authClientId)
+        registration: {
+          clientId: authClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+        }
+        validation: { allowedAudiences: [authClientId, 'api://${authClientId}'] }
+      }
+    }
+    login: { tokenStore: { enabled: false } }
   }
 }
 

@@ -15,6 +15,7 @@ from demo.azurite import Azurite
 from demo.ports import free_ports
 from domain.errors import StoreUnavailable
 from domain.monitors.monitor import MonitorRow, State
+from domain.monitors.monitor_id import earlier_id, monitor_id
 from domain.outcome import StopRequest
 from tests.api import new_job_id
 from tests.changes import ask_to_stop, claim_again, end, poll, restart, resume
@@ -51,10 +52,15 @@ def for_removal(table: MonitorTable, monitor_id: str, before: datetime = LATER) 
     return [each for each in table.ended_before(before) if each.monitor_id == monitor_id]
 
 
+def take_away(table: MonitorTable, ended: Ended) -> bool:
+    known = table.ended(ended)
+    return known is not None and table.remove(known)
+
+
 def remove(table: MonitorTable, monitor_id: str) -> bool:
     """As the cleanup does."""
     found = for_removal(table, monitor_id)
-    removed = [table.delete(each) for each in found]
+    removed = [take_away(table, each) for each in found]
     table.unlist(found)
     return removed == [True]
 
@@ -221,28 +227,123 @@ def test_a_removed_monitor_takes_its_log_along(
         patch.setattr(Table, "commit", once)
         with pytest.raises(StoreUnavailable):
             remove(table, row.id)
-    stored = table.read(row.id)
-    assert stored is not None
-    assert len(stored.log) == 222 - 100
+    left = table._table.query("PartitionKey eq @id", {"id": row.id})
+    assert len(list(left)) == 1 + 222 - 100
     assert remove(table, row.id)
     assert not list(table._table.query("PartitionKey eq @id", {"id": row.id}))
     assert not for_removal(table, row.id)
 
 
+def whole_log(table: MonitorTable, monitor_id: str) -> list[tuple[str, str | None]]:
+    """All that is there, page by page."""
+    lines: list[tuple[str, str | None]] = []
+    after: int | None = 0
+    while after is not None:
+        stored = table.read(monitor_id, after)
+        assert stored
+        lines += [(line.event, line.to) for line in stored.log]
+        after = stored.next
+    return lines
+
+
+def test_a_log_is_read_in_pages(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.monitor_table.PAGE", 3)
+    table.claim(row)
+    for number in range(6):
+        poll(table, row, f"status-{number}", number)
+    newest = table.read(row.id)
+    assert newest
+    assert [line.to for line in newest.log] == ["status-3", "status-4", "status-5"]
+    assert (newest.lines, newest.next) == (7, None)
+    first = table.read(row.id, 0)
+    assert first
+    assert [line.to for line in first.log] == ["Monitoring", "status-0", "status-1"]
+    assert first.next == 3
+    assert len(whole_log(table, row.id)) == 7
+    beyond = table.read(row.id, 99)
+    assert beyond
+    assert (beyond.log, beyond.next) == ([], None)
+
+
+def test_the_log_of_a_job_that_flaps_has_an_end_and_keeps_the_outcomes(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I3: how earlier runs ended is not crowded out."""
+    monkeypatch.setattr("adapters.monitor_table.KEPT", 5)
+    monkeypatch.setattr("adapters.monitor_table.PAGE", 4)
+    table.claim(row)
+    for number in range(20):
+        poll(table, row, f"first-{number}", number)
+    expired = end(table, row, State.EXPIRED)
+    again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
+    claim_again(table, expired, again)
+    for number in range(20):
+        poll(table, again, f"second-{number}", number)
+    end(table, again)
+    assert whole_log(table, row.id) == [
+        ("started", "Monitoring"),
+        ("ended", "Expired"),
+        ("started", "Monitoring"),
+        *[("status", f"second-{number}") for number in range(16, 20)],
+        ("ended", "Succeeded"),
+    ]
+    stored = table.read(row.id)
+    assert stored
+    assert stored.lines == 44
+    assert [line.event for line in stored.log] == ["status", "status", "status", "ended"]
+    assert remove(table, row.id)
+    assert not list(table._table.query("PartitionKey eq @id", {"id": row.id}))
+
+
+def test_a_log_that_a_release_before_wrote_without_end_goes_as_a_whole(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.claim(row)
+    for number in range(120):
+        poll(table, row, f"status-{number}", number)
+    monkeypatch.setattr("adapters.monitor_table.KEPT", 5)
+    poll(table, row, "one more", 120)
+    end(table, row)
+    assert len(whole_log(table, row.id)) == 121  # no longer than it was
+    assert remove(table, row.id)
+    assert not list(table._table.query("PartitionKey eq @id", {"id": row.id}))
+
+
+def test_the_monitors_of_a_job_are_looked_up_by_their_ids(
+    table: MonitorTable, row: MonitorRow
+) -> None:
+    """Of each source that is asked for, newest first; under an id of 0.1, too."""
+    job_id = "a" * 98 + row.job_id[-2:]
+    ids = [monitor_id("one", job_id), earlier_id("two", job_id)]
+    for number, (id_, source) in enumerate(zip(ids, ["one", "two"], strict=True)):
+        started_at = NOW + timedelta(minutes=number)
+        update = {"id": id_, "source": source, "job_id": job_id, "started_at": started_at}
+        table.claim(row.model_copy(update=update))
+    found = table.with_job(job_id, ["one", "two", "three"])
+    assert [each.id for each in found] == ids[::-1]
+    assert [each.id for each in table.with_job(job_id, ["one"])] == ids[:1]
+    assert table.with_job("none", ["one", "two"]) == []
+
+
 def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> None:
     """I8: not even if it was final when the cleanup read it."""
     table.claim(row)
-    assert not table.delete(Ended(row.id, 1, "as if it had ended"))
+    assert not take_away(table, Ended(row.id, 1, "as if it had ended"))
     expired = end(table, row, State.EXPIRED)
     found = for_removal(table, row.id)
+    read_before = table.ended(found[0])
     again = row.model_copy(update={"run": 2, "started_at": NOW + timedelta(days=1)})
     claim_again(table, expired, again)
-    assert not table.delete(found[0])
+    assert not take_away(table, found[0])
+    assert read_before
+    assert not table.remove(read_before)
     table.unlist(found)  # it is not there any more
     assert table.get(row.id) == again
     assert listed(table, jobId=row.job_id) == [row.id]
     end(table, again)
-    assert not table.delete(found[0])
+    assert not take_away(table, found[0])
     assert table.get(row.id) is not None
 
 

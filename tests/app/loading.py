@@ -29,12 +29,17 @@ class Loaded:
     modules: dict[str, Path]
 
 
-def load_app(folder: Path, working_folder: Path, packages: Path | None = None) -> Loaded:
-    """Load the app in `folder` with no setting and no other import path than Python's own.
+def load_app(
+    folder: Path,
+    working_folder: Path,
+    packages: Path | None = None,
+    settings: dict[str, str] | None = None,
+) -> Loaded:
+    """Load the app in `folder` with these settings and no other import path than Python's own.
 
     With `packages`, that folder takes the place of Python's own site-packages.
     """
-    done = run_alone([worker_rules.__file__, str(folder)], working_folder, {}, packages)
+    done = run_alone([worker_rules.__file__, str(folder)], working_folder, settings or {}, packages)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     functions = found["functions"]

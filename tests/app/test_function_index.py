@@ -53,10 +53,12 @@ FUNCTIONS = {
     "StopMonitor": http("POST", "monitors/{id}/stop"),
     "ListSources": http("GET", "sources", client=False),
     "CheckSource": http("POST", "sources/{source}/check", client=False),
+    "CheckSourceRaw": http("POST", "sources/{source}/check/raw", level="ADMIN", client=False),
     "PauseSource": http("POST", "sources/{source}/pause", client=False),
     "ResumeSource": http("POST", "sources/{source}/resume", client=False),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
+    "HealthDetails": http("GET", "health/details", client=False),
     "Watchdog": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
     names.PERIODIC_CLEANUP: orchestrator(),
@@ -66,7 +68,8 @@ FUNCTIONS = {
     names.DO_CLEANUP: activity("progress", client=True),
 }
 
-ANONYMOUS = {"Health"}
+# The levels of routes that need more or less than a function key.
+LEVELS = {"Health": "ANONYMOUS", "CheckSourceRaw": "ADMIN"}
 
 
 def by_name(bindings: Bindings) -> Bindings:
@@ -98,9 +101,9 @@ def test_wire_names_come_from_one_module(loaded: Loaded) -> None:
     assert durable <= known
 
 
-def test_only_health_is_anonymous(loaded: Loaded) -> None:
+def test_health_alone_is_anonymous_and_a_raw_answer_needs_the_master_key(loaded: Loaded) -> None:
     levels = {name: found["authLevel"] for name, found in of_type(loaded, "httpTrigger").items()}
-    assert {name for name, level in levels.items() if level != "FUNCTION"} == ANONYMOUS
+    assert {name: level for name, level in levels.items() if level != "FUNCTION"} == LEVELS
 
 
 def test_no_two_functions_share_a_route(loaded: Loaded) -> None:

@@ -14,14 +14,15 @@ class Devhost(Part):
 
     name = "devhost"
 
-    def __init__(self, app: Path, state: Path) -> None:
+    def __init__(self, app: Path, state: Path, *options: str) -> None:
         super().__init__(state.with_suffix(".log"))
         self.app = app
         self.state = state
+        self.options = options
 
     def command(self) -> list[str]:
         options = ["--app", self.app, "--port", self.ports[0], "--state", self.state]
-        return [sys.executable, "-m", "devhost", *map(str, options)]
+        return [sys.executable, "-m", "devhost", *map(str, options), *self.options]
 
     @property
     def url(self) -> str:

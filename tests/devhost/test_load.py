@@ -9,6 +9,7 @@ import pytest
 
 from devhost import timers
 from devhost.app import App, load
+from devhost.routing import route_of
 from devhost.settings import AppError
 
 HEADER = """
@@ -124,6 +125,23 @@ def test_the_app_may_have_any_name(tmp_path: Path, name: str) -> None:
     """As the worker takes it, which most published samples need."""
     code = HEADER.replace("@app", f"@{name}").replace("app =", f"{name} =")
     assert [f.name for f in loaded(app_of(tmp_path, code)).functions] == ["hello"]
+
+
+def test_generic_triggers_are_served_by_their_types(tmp_path: Path) -> None:
+    generic = (
+        '@app.generic_trigger(arg_name="req", type="httpTrigger", route="odd/{id}")\n'
+        '@app.generic_output_binding(arg_name="$return", type="http")\n'
+        "def f(req: func.HttpRequest) -> str: return req.url\n"
+        '@app.generic_trigger(arg_name="value", type="activityTrigger")\n'
+        "def act(value: str) -> str: return value\n"
+    )
+    app = loaded(app_of(tmp_path, HEADER + generic))
+    routes = [route_of("api", function) for function in app.of_kind("httpTrigger")]
+    assert [(r.template, r.methods) for r in routes] == [
+        ("/api/hello", frozenset()),
+        ("/api/odd/{id}", frozenset()),
+    ]
+    assert list(app.activities) == ["act"]
 
 
 def test_two_apps_are_refused(tmp_path: Path) -> None:

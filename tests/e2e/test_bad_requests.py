@@ -71,7 +71,6 @@ def test_a_job_that_the_source_refuses_is_answered_with_502(api: Api) -> None:
     ("query", "field"),
     [
         ({"cancelJob": "maybe"}, "cancelJob"),
-        ({"reason": ""}, "reason"),
         ({"reason": "a\nb"}, "reason"),
     ],
 )
@@ -90,6 +89,10 @@ def test_a_faulty_stop_changes_nothing(api: Api, query: dict[str, str], field: s
         ({"top": "0"}, "top"),
         ({"top": "201"}, "top"),
         ({"top": "many"}, "top"),
+        ({"top": "9" * 4_301}, "top"),
+        ({"top": "\u0665"}, "top"),
+        ({"token": "ZGVtbw=="}, "token"),
+        ({"jobId": "."}, "jobId"),
         ({"token": "~"}, "token"),
         ({"token": "_w"}, "token"),
         ({"colour": "blue"}, "colour"),
@@ -101,6 +104,13 @@ def test_a_faulty_list_query_is_answered_with_400(
     answer = api.call("GET", "/api/monitors", params=query)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "1.0", "9" * 9, "9" * 4_301])
+def test_a_faulty_place_in_a_log_is_answered_with_400(api: Api, after: str) -> None:
+    answer = api.call("GET", "/api/monitors/demo.a", params={"logAfter": after})
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["logAfter"]
 
 
 def test_a_faulty_check_of_a_source_is_told(api: Api) -> None:

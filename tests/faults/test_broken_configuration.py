@@ -33,10 +33,16 @@ def test_health_says_why_and_starts_are_refused(
     }
     with host:
         api = Api(host.url)
+        public = api.call("GET", "/api/health")
+        assert (public.status_code, public.json()["errors"]) == (503, [])
+        assert public.json()["faultCount"] >= 1
+        for text in (*told, sources.name):
+            assert text not in public.text
+            assert text in host.log.read_text()
         start = api.post({"source": "a", "jobId": new_job_id()})
         assert start.status_code == 503
         assert start.json()["errors"]
-        health = api.call("GET", "/api/health")
+        health = api.call("GET", "/api/health/details")
         assert health.status_code == 503
         assert health.json()["detail"] == "The app is not configured."
         for text in told:
@@ -72,6 +78,9 @@ def test_one_faulty_source_disables_itself(store: Azurite, tmp_path: Path) -> No
         health = api.call("GET", "/api/health")
         assert health.status_code == 200
         assert health.json() == {"status": "degraded", "disabledSources": 1, "faults": 1}
+        details = api.call("GET", "/api/health/details")
+        assert details.json() | {"errors": []} == health.json() | {"errors": []}
+        assert "colour" in str(details.json()["errors"])
         refused = api.post({"source": "bad", "jobId": new_job_id()})
         assert refused.status_code == 503
         assert "source bad is disabled" in refused.json()["detail"]

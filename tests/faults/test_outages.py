@@ -87,7 +87,9 @@ def _without_the_store(azurite: Azurite, rig: Rig) -> None:
     answer = rig.api.post({"jobId": refused})
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert rig.api.call("GET", "/api/health").status_code == 503
+    eventually(lambda: rig.api.call("GET", "/api/health").status_code, (503).__eq__)
+    details = rig.api.call("GET", "/api/health/details")
+    assert (details.status_code, "Table storage" in details.text) == (503, True)
     submitted = sum(r.method == "POST" for r in rig.source.requests)
     assert rig.api.post({"job": {"a": 1}}).status_code == 503
     assert sum(r.method == "POST" for r in rig.source.requests) == submitted

@@ -23,7 +23,7 @@ def test_no_secret_shows_up_anywhere(rig: Rig) -> None:
     status = rig.api.call("GET", started["statusQueryGetUri"] + "&showHistory=true").text
     log = rig.host.log.read_text()
     assert monitor_id("demo", job_id) in log
-    check = rig.api.call("POST", "/api/sources/demo/check?jobId=echo").text
+    check = rig.api.call("POST", "/api/sources/demo/check/raw?jobId=echo").text
     sources = rig.api.call("GET", "/api/sources").text
     assert "echo" in check
     for text in (str(started), str(shown), told, status, log, check, sources):

@@ -28,6 +28,7 @@ ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 ALERT = "Microsoft.Insights/scheduledQueryRules"
 
 DEPLOYMENT = "properties.functionAppConfig.deployment.storage"
+ENTRA = "properties.identityProviders.azureActiveDirectory"
 SCALE = "properties.functionAppConfig.scaleAndConcurrency"
 
 # What a resource must say. By rule, type of the only such resource, and path in its body.
@@ -54,6 +55,24 @@ FACTS: dict[str, dict[str, dict[str, Value]]] = {
             "properties.keyVaultReferenceIdentity": "identityId",
             f"{DEPLOYMENT}.authentication.type": "'UserAssignedIdentity'",
             f"{DEPLOYMENT}.authentication.userAssignedIdentityResourceId": "identityId",
+        },
+    },
+    # With an app registration the platform lets nobody in whose token it has not checked, and takes
+    # tokens of this tenant for this app alone.
+    "signed_in": {
+        f"{SITE}/config": {
+            "parent": "app",
+            "name": "'authsettingsV2'",
+            "properties.platform.enabled": "!empty(authClientId)",
+            "properties.globalValidation.requireAuthentication": "true",
+            "properties.globalValidation.unauthenticatedClientAction": "'Return401'",
+            "properties.globalValidation.excludedPaths": ["'/api/health'"],
+            f"{ENTRA}.enabled": "!empty(authClientId)",
+            f"{ENTRA}.registration.clientId": "authClientId",
+            f"{ENTRA}.registration.openIdIssuer": (
+                "'${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'"
+            ),
+            f"{ENTRA}.validation.allowedAudiences": ["authClientId", "'api://${authClientId}'"],
         },
     },
     # Timers fall due when nobody calls, and a start or a hint does not wait for a cold start. If
@@ -126,6 +145,7 @@ ORIGINS = {
         "deploymentContainerUrl",
     ): "'${account.properties.primaryEndpoints.blob}${packages.name}'",
     ("app", "retentionDays"): "retentionDays",
+    ("app", "authClientId"): "authClientId",
     ("scheduler", "retentionDays"): "retentionDays",
     ("storage", "private"): "useVirtualNetwork",
     ("vault", "private"): "useVirtualNetwork",
@@ -154,6 +174,7 @@ SETTINGS = {
     "AzureWebJobsStorage__clientId": "identityClientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "insightsConnection",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "'Authorization=AAD;ClientId=${identityClientId}'",
+    "AUTH": "empty(authClientId) ? 'keys' : 'entra'",
     "AZURE_CLIENT_ID": "identityClientId",
     "DEMO_JOB_SERVICE_URL": "'http://127.0.0.1:8077'",
     "PYTHON_THREADPOOL_THREAD_COUNT": THREADS,

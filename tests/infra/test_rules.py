@@ -34,6 +34,18 @@ BROKEN = {
         ("app", "httpsOnly: true", "httpsOnly: false"),
     ],
     "by_identity": [("app", "keyVaultReferenceIdentity: identityId\n", "")],
+    "signed_in": [
+        ("app", "platform: { enabled: !empty(authClientId) }", "platform: { enabled: false }"),
+        ("app", "requireAuthentication: true", "requireAuthentication: false"),
+        ("app", "'Return401'", "'AllowAnonymous'"),
+        ("app", "['/api/health']", "['/api/*']"),
+        ("app", "${tenant().tenantId}/v2.0", "common/v2.0"),
+        (
+            "app",
+            "allowedAudiences: [authClientId, 'api://${authClientId}']",
+            "allowedAudiences: []",
+        ),
+    ],
     "flex": [
         ("app", "name: 'durable', i", "name: 'blob', i"),
         ("app", "{ name: 'http', instanceCount: 1 }\n", ""),
@@ -60,6 +72,8 @@ BROKEN = {
         ("app", "=AAD;ClientId=${identityClientId}", "=AAD"),
         ("app", "TaskHub=${durable.hubName}", "TaskHub=default"),
         ("app", " + durable.maxConcurrentOrchestratorFunctions", ""),
+        ("app", "'keys' : 'entra'", "'entra' : 'keys'"),
+        ("app", OWN, f"{OWN}\n  WEBSITE_AUTH_ENABLED: 'true'"),
         ("app", OWN, f"{OWN}\n  WEBSITE_CONTENTSHARE: 'x'"),
         ("app", "'../../host.json'", "'../host.azureManaged.json'"),
     ],

@@ -34,6 +34,7 @@ def in_azure() -> dict[str, str]:
     known = {
         "string(retentionDays)": templates.parameters["main"]["retentionDays"],
         rules.THREADS: str(threads),
+        rules.SETTINGS["AUTH"]: "keys",
     }
     return {name: known.get(value, value.strip("'")) for name, value in found.items()}
 

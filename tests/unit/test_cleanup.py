@@ -1,29 +1,37 @@
-"""The spans that a cleanup purges."""
+"""When the hub is asked for instances that are no monitor's, and for which."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
-from domain.monitors.cleanup import windows
+import pytest
 
-CUTOFF = datetime(2030, 1, 31, 12, tzinfo=UTC)
+from domain.monitors.cleanup import CleanupProgress, strays
 
-
-def test_the_first_cleanup_reaches_back_for_ever() -> None:
-    spans = list(windows(None, CUTOFF))
-    assert spans[0][0].year == 2000
-    assert spans[-1][1] == CUTOFF
+NOW = datetime(2030, 3, 2, 12, tzinfo=UTC)
+CUTOFF = NOW - timedelta(days=30)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def test_spans_are_a_day_at_the_most_and_leave_no_gap() -> None:
-    begin = CUTOFF - timedelta(days=3, hours=5)
-    spans = list(windows(begin, CUTOFF))
-    assert spans[0][0] == begin
-    assert spans[-1][1] == CUTOFF
-    assert all(end - start <= timedelta(days=1) for start, end in spans)
-    assert all(before[1] == after[0] for before, after in pairwise(spans))
-    assert len(spans) == 4
+def test_the_first_span_reaches_back_for_ever() -> None:
+    span = strays(CleanupProgress(), CUTOFF, NOW)
+    assert span
+    assert (span[0].year, span[1]) == (2000, CUTOFF)
+
+
+def test_a_span_begins_where_the_last_one_ended() -> None:
+    """Also where a release before asked in each run, and did not note when."""
+    through = CUTOFF - HOUR
+    assert strays(CleanupProgress(purged_through=through), CUTOFF, NOW) == (through, CUTOFF)
+
+
+@pytest.mark.parametrize(
+    ("ago", "due"), [(0 * HOUR, False), (DAY - HOUR, False), (DAY, True), (-HOUR, True)]
+)
+def test_the_hub_is_asked_once_a_day_whatever_came_of_it(ago: timedelta, due: bool) -> None:
+    progress = CleanupProgress(strays_at=NOW - ago)
+    assert bool(strays(progress, CUTOFF, NOW)) is due
 
 
 def test_nothing_is_left_when_the_last_run_came_as_far() -> None:
-    assert not list(windows(CUTOFF, CUTOFF))
-    assert not list(windows(CUTOFF + timedelta(days=1), CUTOFF))  # a longer retention since then
+    assert strays(CleanupProgress(purged_through=CUTOFF), CUTOFF, NOW) is None
+    longer = CleanupProgress(purged_through=CUTOFF + DAY)  # a longer retention since then
+    assert strays(longer, CUTOFF, NOW) is None

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.settings import parse_settings
+from adapters.settings import Access, parse_access, parse_settings
 from domain.errors import ConfigurationFault
 
 URI = "https://own.table.core.windows.net"
@@ -60,3 +60,43 @@ def test_results_are_kept_for_thirty_days_unless_set() -> None:
 def test_settings_do_not_show_in_a_trace() -> None:
     """I9."""
     assert "secret" not in repr(parse_settings({"AzureWebJobsStorage": "AccountKey=secret"}))
+
+
+@pytest.mark.parametrize(
+    ("values", "hub_urls"),
+    [
+        ({}, True),
+        ({"MANAGEMENT_URLS": "hub"}, True),
+        ({"MANAGEMENT_URLS": ""}, True),
+        ({"MANAGEMENT_URLS": "none"}, False),
+        # With roles, a key of the whole hub is in no answer unless that is asked for.
+        ({"AUTH": "entra"}, False),
+        ({"AUTH": "entra", "MANAGEMENT_URLS": "hub"}, True),
+    ],
+)
+def test_which_urls_a_start_is_answered_with(values: dict[str, str], hub_urls: bool) -> None:
+    assert parse_settings({"AzureWebJobsStorage": "x=y"} | values).hub_urls is hub_urls
+
+
+@pytest.mark.parametrize("name", ["MANAGEMENT_URLS", "AUTH"])
+@pytest.mark.parametrize("value", ["None", "all", "entra ", "key"])
+def test_a_word_that_is_not_known_is_refused(name: str, value: str) -> None:
+    """A misspelt setting must not open what it was to close."""
+    with pytest.raises(ConfigurationFault) as error:
+        parse_settings({"AzureWebJobsStorage": "x=y", name: value})
+    assert [fault.where for fault in error.value.faults] == [name]
+
+
+@pytest.mark.parametrize(
+    ("values", "entra", "platform"),
+    [
+        ({}, False, False),
+        ({"AUTH": "keys"}, False, False),
+        ({"AUTH": "entra"}, True, False),
+        ({"AUTH": "entra", "WEBSITE_AUTH_ENABLED": "False"}, True, False),
+        ({"AUTH": "entra", "WEBSITE_AUTH_ENABLED": "True"}, True, True),
+        ({"WEBSITE_AUTH_ENABLED": "true"}, False, True),
+    ],
+)
+def test_how_callers_prove_themselves(values: dict[str, str], entra: bool, platform: bool) -> None:
+    assert parse_access(values) == Access(entra, platform)

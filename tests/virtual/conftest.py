@@ -72,7 +72,9 @@ def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         hasty = _SOURCE.format(name="hasty", url=source.url, timeout=0.5)
         settling = _SOURCE.format(name="settling", url=source.url, timeout=20)
         settling += "[sources.settling.settle_seconds]\nfailed = 150\n"
-        sources.write_text('default = "demo"\n' + patient + hasty + settling)
+        named = _SOURCE.format(name="named", url=source.url, timeout=20)
+        named = named.replace('job_id = "id"', 'job_id = "{job.name}"')
+        sources.write_text('default = "demo"\n' + patient + hasty + settling + named)
         monkeypatch.setenv("JOB_SOURCES_FILE", str(sources))
         monkeypatch.setenv("AzureWebJobsStorage", connection)
         host = VirtualHost(ROOT, tmp_path / "hub.db")

@@ -97,6 +97,22 @@ def test_a_fresh_watch_is_to_be_had_over_a_job_that_ended(lab: Lab) -> None:
     assert (answer.status_code, answer.json()["monitor"]["run"]) == (202, 2)
 
 
+@pytest.mark.parametrize(("known", "run"), [(True, 1), (False, 2)])
+def test_a_job_that_its_caller_names_is_new_unless_the_source_knew_it(
+    lab: Lab, known: bool, run: int
+) -> None:
+    """A system that takes a name twice starts one job; a name that is gone may be used again."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, DONE)
+    lab.source.behave("submit", {"status": "accepted"})
+    first = lab.api.start(source="named", job={"name": job_id})
+    lab.host.run_until(lambda: lab.row(first["id"]).state.final, minutes=2)
+    lab.host.advance(seconds=2)
+    lab.source.behave(job_id, DONE if known else "404")
+    again = lab.api.post({"source": "named", "job": {"name": job_id}})
+    assert again.json()["monitor"]["run"] == run
+
+
 @pytest.mark.parametrize(
     ("now", "status"),
     [(RUNNING, 202), (DONE, 200), (FAILED, 200), ("404", 200), ("500", 200), ("empty", 200)],
@@ -163,11 +179,14 @@ def test_a_start_that_changed_nothing_may_be_repeated(lab: Lab, refusal: Any) ->
     assert post(lab, "four", job={"a": 1}).status_code == 202
 
 
+@pytest.mark.parametrize("reused", [False, True])
 def test_a_start_that_was_cut_off_after_the_submit_is_completed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, reused: bool
 ) -> None:
     """I2: the key knows the job."""
     job_id = new_job_id()
+    if reused:
+        ended(lab, job_id, FAILED)
     lab.source.behave("submit", {"id": job_id})
     lab.source.behave(job_id, RUNNING)
 
@@ -175,9 +194,9 @@ def test_a_start_that_was_cut_off_after_the_submit_is_completed(
         raise RuntimeError("cut off")
 
     with monkeypatch.context() as during:
-        during.setattr("adapters.monitor_table.MonitorTable.claim", broken)
+        during.setattr("triggers.start_monitor._claim", broken)
         assert post(lab, "five", job={"a": 1}).status_code == 503
-    assert lab.state(job_id) == "nothing"
+    assert lab.state(job_id) == ("Failed" if reused else "nothing")
     assert post(lab, "five", job={"a": 1}).status_code == 202
     assert submits(lab) == 1
     assert lab.state(job_id) == "Monitoring"
