@@ -9,7 +9,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from adapters.table import Table
+from adapters.table import Table, reading
 from domain.monitors.cleanup import CleanupProgress
 
 _WATCHDOG, _SOURCES = "~watchdog", "~sources"
@@ -44,12 +44,13 @@ class AppState:
         """Since when the task hub is the one whose cleanup is at `progress`."""
         found = self._table.find(_WATCHDOG, "hub")
         hub, runs = progress.hub or "", progress.runs
-        if found and found["hub"] == hub and found["runs"] <= runs:
-            since: datetime = found["since"]
-            if found["runs"] == runs:
-                return since
-        else:
-            since = now
+        since = now
+        with reading():
+            if found and found["hub"] == hub and found["runs"] <= runs:
+                known: datetime = found["since"]
+                if found["runs"] == runs:
+                    return known
+                since = known
         keys = {"PartitionKey": _WATCHDOG, "RowKey": "hub"}
         self._table.upsert({**keys, "hub": hub, "runs": runs, "since": since})
         return since
@@ -69,5 +70,6 @@ class AppState:
         known = self._pauses
         if known is None or not timedelta(0) <= now - known[0] < _PAUSES_KEPT:
             found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
-            known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
+            with reading():
+                known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
         return known[1]
