@@ -7,6 +7,7 @@ monitor's row does not show (I9).
 
 import json
 import logging
+from contextvars import ContextVar
 from datetime import datetime
 
 from pydantic.alias_generators import to_camel
@@ -14,6 +15,11 @@ from pydantic.alias_generators import to_camel
 from domain.monitors.monitor import MonitorRow, Watch
 
 log = logging.getLogger("job_monitor.events")
+
+Held = list[tuple[int, str]]
+"""Events that are not logged yet: level and line."""
+
+_held: ContextVar[Held | None] = ContextVar("_held", default=None)
 
 
 def log_event(
@@ -25,7 +31,23 @@ def log_event(
         monitor_id = about.id if isinstance(about, MonitorRow) else about.monitor_id
         line |= {"monitor": monitor_id, "source": about.source, "run": about.run}
     line |= {to_camel(name): value for name, value in more.items()}
-    log.log(level, "%s", json.dumps(line, default=str))
+    text = json.dumps(line, default=str)
+    held = _held.get()
+    if held is None:
+        log.log(level, "%s", text)
+    else:
+        held.append((level, text))
+
+
+def hold_events(held: Held) -> None:
+    """Hold the events of this context from now on, for somebody else to log."""
+    _held.set(held)
+
+
+def log_held(held: Held) -> None:
+    """Log events that were held."""
+    for level, text in held:
+        log.log(level, "%s", text)
 
 
 def log_end(row: MonitorRow, now: datetime) -> None:

@@ -5,6 +5,10 @@
 2. A call to the store has a limit. The client itself tries again, for up to half a minute, which is
    longer than a caller of the API waits. A call that is cut off may still be carried out: that is
    as if the app had died in its midst.
+3. The events of a thread are held, and logged by the function that waits for it. The Functions host
+   keeps a log line only with the id of an invocation. The Python worker knows the id by the task
+   that logs, or by a thread that it started itself for a function (`get_current_invocation_id` in
+   dispatcher.py of Azure/azure-functions-python-worker). These threads have none.
 """
 
 import asyncio
@@ -14,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from adapters.event_log import Held, hold_events, log_held
 from domain.errors import StoreUnavailable
 
 P = ParamSpec("P")
@@ -44,5 +49,10 @@ async def long_at_store(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
 
 
 async def _in(pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    held: Held = []
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(pool, context.run, call)
+    context.run(hold_events, held)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, context.run, call)
+    finally:
+        log_held(held)
