@@ -8,7 +8,6 @@ monitor's row does not show (I9).
 import json
 import logging
 from contextvars import ContextVar
-from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
@@ -48,9 +47,3 @@ def log_held(held: Held) -> None:
     """Log events that were held."""
     for level, text in held:
         log.log(level, "%s", text)
-
-
-def log_end(row: MonitorRow, now: datetime) -> None:
-    """Log that the final row is stored."""
-    lag = (now - row.ended_at).total_seconds() if row.ended_at else None
-    log_event("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)
