@@ -18,7 +18,7 @@ import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 from pydantic import ValidationError
 
-from adapters.event_log import log_end
+from adapters.ends import tell_end
 from adapters.monitor_table import MonitorTable
 from adapters.services import Services
 from adapters.threads import at_store
@@ -78,7 +78,7 @@ async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
     monitors = services.monitors
     written = await at_store(monitors.change, end.id, lambda row: transitions.terminated(row, end))
     if written:
-        log_end(written.now, services.now())
+        await at_store(tell_end, services, written.now)
         return written.now
     return await at_store(monitors.get, end.id) or end
 
