@@ -605,6 +605,7 @@ def test_a_source_can_be_paused(lab: Lab) -> None:
     lab.api.start(source="hasty", jobId=other, pollIntervalSeconds=60)
     paused = lab.api.call("POST", "/api/sources/demo/pause").json()
     assert paused["pausedSince"]
+    assert lab.api.call("GET", "/api/health/details").json()["pausedSources"] == ["demo"]
     lab.host.advance(minutes=1)
     before, others = looks(lab, job_id), looks(lab, other)
     lab.host.advance(minutes=10)
