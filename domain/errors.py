@@ -6,6 +6,7 @@ JobMonitorError
 |   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
 |       `-- SourceDisabled    one source is wrong; the others are not
 |-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
+|-- BodyTooLarge              the request is too long to be read; HTTP 413
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
 |-- NoSuchSource              no source has that name; HTTP 404
 |-- Unauthenticated           nobody knows who asks; HTTP 401
@@ -59,6 +60,10 @@ class SourceDisabled(ConfigurationFault):
 
 class SourcesUnreachable(JobMonitorError):
     """The place of the sources' files can't be read; the text is safe to show."""
+
+
+class BodyTooLarge(JobMonitorError):
+    """A request is too long to be read; the text says the limit."""
 
 
 class NoSuchMonitor(JobMonitorError):

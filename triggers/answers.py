@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 import azure.functions as func
 
 from domain.errors import (
+    BodyTooLarge,
     ConfigurationFault,
     Fault,
     Forbidden,
@@ -83,6 +84,8 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
             return problem(HTTPStatus.UNAUTHORIZED, str(error))
         except Forbidden as error:
             return problem(HTTPStatus.FORBIDDEN, str(error))
+        except BodyTooLarge as error:
+            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except InvalidInput as error:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
         except NoSuchMonitor:

@@ -4,7 +4,7 @@ import re
 
 import azure.functions as func
 
-from domain.errors import Fault, InvalidInput
+from domain.errors import BodyTooLarge, Fault, InvalidInput
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a body that is read."""
@@ -13,6 +13,14 @@ _OF_THE_PLATFORM = {"code", "clientId"}
 """The function key and its name: they belong to Azure Functions."""
 
 _KEY = re.compile(r'"?([!-~]{1,255}?)"?')
+
+
+def read_body(req: func.HttpRequest) -> bytes:
+    """The body; BodyTooLarge if it is over the limit."""
+    body: bytes = req.get_body()
+    if len(body) > BODY_LIMIT:
+        raise BodyTooLarge(f"The body is over {BODY_LIMIT} bytes.")
+    return body
 
 
 def unknown_parameters(req: func.HttpRequest, *known: str) -> list[Fault]:

@@ -35,7 +35,7 @@ from domain.outcome import Outcome
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import check_status
-from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
+from triggers.requests import idempotency_key, read_body, unknown_parameters
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -79,9 +79,7 @@ async def start_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 for a new monitor, 200 for one that is there, 409 if its settings differ."""
-    body = req.get_body()
-    if len(body) > BODY_LIMIT:
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
+    body = read_body(req)
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
     key = idempotency_key(req)
