@@ -66,5 +66,6 @@ def test_a_watch_that_stays_blind_is_unreachable_at_its_expiry(lab: Lab) -> None
     lab.host.run_until(lab.ended(job_id))
     row = lab.row(started["id"])
     assert (row.state, row.raw_status) == ("Unreachable", "processing")
-    assert row.ended_at == row.expire_time + TIMER_EARLY
+    assert row.ended_at is not None
+    assert row.expire_time <= row.ended_at <= row.expire_time + TIMER_EARLY
     assert "500" in str(row.reason)
