@@ -19,7 +19,7 @@ from domain.monitors import transitions
 from domain.monitors.start import parse_change
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer, problem
-from triggers.requests import BODY_LIMIT, unknown_parameters
+from triggers.requests import BODY_LIMIT, body_of, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -34,7 +34,7 @@ async def change_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 200 with the row after the change; 409 if the watch has ended."""
-    body = req.get_body()
+    body = body_of(req)
     if len(body) > BODY_LIMIT:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
     if faults := unknown_parameters(req):

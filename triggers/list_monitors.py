@@ -18,7 +18,7 @@ from domain.errors import Fault, InvalidInput
 from domain.monitors.monitor import State
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
-from triggers.requests import body_faults, unknown_parameters
+from triggers.requests import body_faults, query, unknown_parameters
 
 bp = df.Blueprint()
 
@@ -38,10 +38,10 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
         services.monitors.page,
         top,
         after,
-        state=req.params.get("state"),
-        source=req.params.get("source"),
-        jobId=req.params.get("jobId"),
-        label=req.params.get("label"),
+        state=query(req).get("state"),
+        source=query(req).get("source"),
+        jobId=query(req).get("jobId"),
+        label=query(req).get("label"),
     )
     token = base64.urlsafe_b64encode(more.encode()).decode() if more else None
     return json_answer(HTTPStatus.OK, {"monitors": [row.to_wire() for row in rows], "next": token})
@@ -50,17 +50,17 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
 def _check(req: func.HttpRequest) -> tuple[int, str]:
     """The size of the page, and the key after which it begins."""
     faults = unknown_parameters(req, *_KNOWN) + body_faults(req)
-    label = req.params.get("label", "a:b").partition(":")
+    label = query(req).get("label", "a:b").partition(":")
     if not all(label):
         faults.append(Fault("label", "must be name:value"))
-    state = req.params.get("state")
+    state = query(req).get("state")
     if state is not None and state not in list(State):
         faults.append(Fault("state", f"must be one of: {', '.join(State)}"))
-    top = req.params.get("top", str(_TOP))
+    top = query(req).get("top", str(_TOP))
     if not top.isdecimal() or not 1 <= int(top) <= _TOP_LIMIT:
         faults.append(Fault("top", f"must be a whole number from 1 to {_TOP_LIMIT}"))
     try:
-        token = req.params.get("token", "")
+        token = query(req).get("token", "")
         after = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         after = ""

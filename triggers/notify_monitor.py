@@ -11,7 +11,7 @@ from adapters.threads import at_store
 from domain.errors import InvalidInput
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, problem
-from triggers.requests import BODY_LIMIT, unknown_parameters
+from triggers.requests import BODY_LIMIT, body_of, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -29,7 +29,7 @@ async def notify_monitor(
 
     The body is the sender's own, and is not read.
     """
-    if len(req.get_body()) > BODY_LIMIT:
+    if len(body_of(req)) > BODY_LIMIT:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)

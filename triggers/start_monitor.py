@@ -35,7 +35,7 @@ from domain.outcome import Outcome
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import check_status
-from triggers.requests import BODY_LIMIT, idempotency_key, unknown_parameters
+from triggers.requests import BODY_LIMIT, body_of, idempotency_key, unknown_parameters
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def start_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
     """Answer 202 for a new monitor, 200 for one that is there, 409 if its settings differ."""
-    body = req.get_body()
+    body = body_of(req)
     if len(body) > BODY_LIMIT:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is over {BODY_LIMIT} bytes.")
     if faults := unknown_parameters(req):
@@ -148,7 +148,7 @@ def _submit(services: Services, start: Start, by: str) -> Job:
 async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
     """Answer a request whose key came before."""
     services, start = call.services, call.start
-    if not is_same(earlier, call.req.get_body()):
+    if not is_same(earlier, body_of(call.req)):
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
         )
