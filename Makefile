@@ -14,6 +14,9 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
+# The settings and secrets of .env, which git ignores. A setting of the environment goes before.
+ENV := before="$$(export -p)"; set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$before";
+
 .PHONY: help demo run test test-all lint e2e systems fuzz check sources chaos bench package replay lock clean
 
 help: ## List the commands
@@ -24,7 +27,7 @@ demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stor
 	@$(BIN)/python -m demo
 
 run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C
-	@$(BIN)/python -m demo run
+	@$(ENV) exec $(BIN)/python -m demo run
 
 test: $(PACKAGES) $(AZURITE) ## Run the tests, but for the long ones
 	$(PYTEST) -m "not long"
@@ -50,7 +53,7 @@ fuzz: $(PACKAGES) ## Plant functions that raise anything; compare random orchest
 	$(BIN)/python -m tests.devhost.fuzz --plans $(or $(PLANS),5000)
 
 check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=demo JOB=job-1
-	@$(BIN)/python -m adapters.dry_run "$(SOURCE)" "$(JOB)"
+	@$(ENV) $(BIN)/python -m adapters.dry_run "$(SOURCE)" "$(JOB)"
 
 sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [FILE=job_sources.toml]
 	@$(BIN)/python -m adapters.check_sources $(if $(FILE),"$(FILE)")

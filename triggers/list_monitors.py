@@ -22,7 +22,7 @@ from domain.monitors.start import job_id_fault
 from domain.text import whole_number
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
-from triggers.requests import body_faults, unknown_parameters
+from triggers.requests import body_faults, query, unknown_parameters
 
 bp = df.Blueprint()
 
@@ -38,12 +38,12 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 with `monitors` and `next`, the token of the next page or null."""
     services = await at_store(get_services)
     top, after = _check(req)
-    job_id = req.params.get("jobId")
+    job_id = query(req).get("jobId")
     if job_id is None:
-        filters = {name: req.params.get(name) for name in ("state", "source", "label")}
+        filters = {name: query(req).get(name) for name in ("state", "source", "label")}
         rows, more = await at_store(services.monitors.page, top, after, **filters)
     else:
-        source = req.params.get("source")
+        source = query(req).get("source")
         sources = services.sources.by_name if source is None else [source]
         found = await at_store(services.monitors.with_job, job_id, sources)
         rows, more = _page_of([row for row in found if _passes(row, req)], top, after)
@@ -53,8 +53,8 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
 
 def _passes(row: MonitorRow, req: func.HttpRequest) -> bool:
     """Whether the filters of the query let a monitor pass."""
-    name, _, value = req.params.get("label", "").partition(":")
-    state: str = req.params.get("state", row.state)
+    name, _, value = query(req).get("label", "").partition(":")
+    state: str = query(req).get("state", row.state)
     return state == row.state and (not name or row.labels.get(name) == value)
 
 
@@ -67,20 +67,20 @@ def _page_of(rows: list[MonitorRow], top: int, after: str) -> tuple[list[Monitor
 def _check(req: func.HttpRequest) -> tuple[int, str]:
     """The size of the page, and the key after which it begins."""
     faults = unknown_parameters(req, *_KNOWN) + body_faults(req)
-    label = req.params.get("label", "a:b").partition(":")
+    label = query(req).get("label", "a:b").partition(":")
     if not all(label):
         faults.append(Fault("label", "must be name:value"))
-    state = req.params.get("state")
+    state = query(req).get("state")
     if state is not None and state not in list(State):
         faults.append(Fault("state", f"must be one of: {', '.join(State)}"))
-    top = whole_number(req.params.get("top", str(_TOP))) or 0
+    top = whole_number(query(req).get("top", str(_TOP))) or 0
     if not 1 <= top <= _TOP_LIMIT:
         faults.append(Fault("top", f"must be a whole number from 1 to {_TOP_LIMIT}"))
-    job_id = req.params.get("jobId")
+    job_id = query(req).get("jobId")
     if job_id is not None and (fault := job_id_fault(job_id)):
         faults.append(Fault("jobId", fault))
     try:
-        token = req.params.get("token", "")
+        token = query(req).get("token", "")
         after = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         after = "?"

@@ -19,7 +19,7 @@ from domain.monitors.start import job_id_fault
 from domain.sources.source import Source
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer, listed
-from triggers.requests import refuse_unknown
+from triggers.requests import query, refuse_unknown
 
 bp = df.Blueprint()
 
@@ -101,7 +101,7 @@ async def _checked(req: func.HttpRequest) -> dict[str, Any]:
     refuse_unknown(req, "jobId")
     services = await at_store(get_services)
     source = _named(req, services)
-    job_id = req.params.get("jobId", "")
+    job_id = query(req).get("jobId", "")
     fault = job_id_fault(job_id)
     if fault:
         raise InvalidInput([Fault("jobId", fault)])

@@ -146,7 +146,7 @@ def _submit(services: Services, start: Start, by: str) -> Job:
 async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
     """Answer a request whose key came before."""
     services, start = call.services, call.start
-    if not is_same(earlier, call.req.get_body()):
+    if not is_same(earlier, read_body(call.req)):
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
         )

@@ -26,7 +26,7 @@ from domain.outcome import StopRequest
 from domain.sources.source import Source
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, json_answer
-from triggers.requests import body_faults, unknown_parameters
+from triggers.requests import body_faults, query, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -80,12 +80,12 @@ def _cancel_late(services: Services, row: MonitorRow) -> MonitorRow:
 def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:
     """The wish in the query: `reason`, `cancelJob`."""
     faults = unknown_parameters(req, "cancelJob", "reason") + body_faults(req)
-    cancel = req.params.get("cancelJob", "false").lower()
+    cancel = query(req).get("cancelJob", "false").lower()
     if cancel not in ("true", "false"):
         faults.append(Fault("cancelJob", "must be true or false"))
     if cancel == "true" and (source is None or source.cancel is None):
         faults.append(Fault("cancelJob", "can't be done: the source has no cancel"))
-    reason = req.params.get("reason", "Stopped through the API.")
+    reason = query(req).get("reason", "Stopped through the API.")
     if not 1 <= len(reason) <= _REASON_LENGTH or not reason.isprintable():
         faults.append(Fault("reason", f"must be 1 to {_REASON_LENGTH} printable characters"))
     if faults:

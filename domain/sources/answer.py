@@ -24,6 +24,7 @@ from domain.text import both_ends, carriable
 _TOKEN = re.compile(
     r'"[^"\\]*(?:\\.[^"\\]*)*"?|-?[0-9][\w.+-]*|(?P<word>[-+]?[A-Za-z_]\w*)', re.DOTALL
 )
+_SEARCHED, _MARGIN = 65_536, 8_192  # characters at each end of a text; of an encoded secret
 _WORDS = {"true", "false", "null"}
 _LAST_COMMA = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*"?)|,(?=\s*[}\]])', re.DOTALL)
 _CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
@@ -99,7 +100,12 @@ def clean(source: Source, text: str, length: int) -> str:
 
     The middle of a longer one is left out.
     """
-    text = source.redact(text)
+    if len(text) > 2 * _SEARCHED:
+        # A secret that this cuts is in the part that is left out.
+        head, tail = source.redact(text[:_SEARCHED]), source.redact(text[-_SEARCHED:])
+        text = f"{head[:-_MARGIN]} {tail[_MARGIN:]}"
+    else:
+        text = source.redact(text)
     if len(text) > 8 * length:  # an answer of 16 MiB is not walked by character
         text = f"{text[: 4 * length]} {text[-4 * length :]}"
     characters = (" " if each.isspace() else each for each in text)

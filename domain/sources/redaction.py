@@ -5,16 +5,16 @@
 3. A literal in a header or body whose name says that it is one: a token, a password.
 4. A long value in the query of a URL: function keys and signatures are there.
 
-A text is searched for each secret as it is, percent-encoded and escaped as in JSON.
+A text is searched for each secret in every encoding that `domain.sources.encodings` knows.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue
 
+from domain.sources.encodings import find
 from domain.sources.tree import last_key, leaves
 
 _SHORTEST = 4  # characters; a password "x" is a formality, and is in every other word
@@ -57,15 +57,11 @@ def in_url(url: str, settings: Collection[str]) -> Iterator[str]:
 
 def redact(text: str, secrets: Collection[str]) -> str:
     """The text with *** in the place of every secret."""
-    forms = {
-        form
-        for secret in secrets
-        if len(secret) >= _SHORTEST
-        for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
-    }
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
+    shown, done = [], 0
+    for begin, end in find(text, [each for each in secrets if len(each) >= _SHORTEST]):
+        shown += [text[done:begin], "***"]
+        done = end
+    return "".join([*shown, text[done:]])
 
 
 def _settings_in(text: str, settings: Collection[str]) -> Iterator[str]:

@@ -49,10 +49,13 @@ def no_id(source: Source, answer: Answer, why: str) -> str:
 
 
 def read_cancelled(source: Source, job_id: str, answer: Answer) -> CancelResult:
-    """Whether a source took a cancel; if not, the detail quotes its answer."""
+    """Whether a source took a cancel.
+
+    If not, the detail has the HTTP status alone: it goes into the row and the log, and stays there.
+    """
     if source.cancel and rule_on(source.cancel, answer, source.job_id(job_id)).kind is Kind.OK:
         return CancelResult(accepted=True)
-    return CancelResult(accepted=False, detail=quoted(source, answer))
+    return CancelResult(accepted=False, detail=answer.http_word)
 
 
 def quoted(source: Source, answer: Answer) -> str:

@@ -71,6 +71,7 @@ def test_a_job_that_the_source_refuses_is_answered_with_502(api: Api) -> None:
     ("query", "field"),
     [
         ({"cancelJob": "maybe"}, "cancelJob"),
+        ({"reason": "x" * 257}, "reason"),
         ({"reason": "a\nb"}, "reason"),
     ],
 )
@@ -119,6 +120,45 @@ def test_a_faulty_check_of_a_source_is_told(api: Api) -> None:
         answer = api.call("POST", f"/api/sources/demo/check?jobId={job_id}")
         assert answer.status_code == 400
         assert [error["field"] for error in answer.json()["errors"]] == ["jobId"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/monitors?top=&state=&source=&jobId=&label=&token=&bogus=", 200),
+        ("GET", "/api/sources?bogus=", 200),
+        ("GET", "/api/health?bogus=", 200),
+        ("POST", "/api/sources/demo/check?jobId=", 400),
+    ],
+)
+def test_an_empty_value_of_the_query_is_none(api: Api, method: str, path: str, status: int) -> None:
+    """The Functions host drops it before the app sees it."""
+    assert api.call(method, path).status_code == status
+
+
+def test_a_stop_with_an_empty_reason_has_the_usual_one(api: Api) -> None:
+    started = api.start(jobId=new_job_id(), pollIntervalSeconds=60)
+    url = f"/api/monitors/{started['id']}/stop"
+    assert api.call("POST", f"{url}?reason=&cancelJob=&bogus=").status_code == 202
+    row = api.ended(started["id"])["monitor"]
+    assert (row["state"], row["reason"]) == ("Stopped", "Stopped through the API.")
+
+
+def test_a_body_in_chunks_is_no_body(api: Api) -> None:
+    """In Azure a body reaches the app only with its length."""
+    job_id = new_job_id()
+    chunks = [json.dumps({"source": "demo", "jobId": job_id}).encode()]
+    answer = api.call("POST", "/api/monitors", data=iter(chunks))
+    assert answer.status_code == 400
+    [error] = answer.json()["errors"]
+    assert error["field"] == "body"
+    assert api.call("GET", f"/api/monitors/{monitor_id('demo', job_id)}").status_code == 404
+    started = api.start(jobId=job_id, pollIntervalSeconds=60)
+    url = f"/api/monitors/{started['id']}"
+    change = api.call("PATCH", url, data=iter([b'{"labels": {"a": "b"}}']))
+    assert [error["field"] for error in change.json()["errors"]] == ["body"]
+    assert api.call("POST", f"{url}/notify", data=iter([b"x" * 70_000])).status_code == 202
+    assert api.call("POST", f"{url}/stop", data=iter([b"x"])).status_code == 202
 
 
 @pytest.mark.parametrize("action", ["stop", "notify", "restart"])
