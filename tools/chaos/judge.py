@@ -185,7 +185,7 @@ class Judge:
         yield from (f"{each}: listed, but never accepted" for each in listed.keys() - rows.keys())
         for instance in self.api.call("GET", _INSTANCES).json():
             id_, status = instance["instanceId"], instance["runtimeStatus"]
-            # One that was suspended after it had stored the end stays so, until somebody resumes it.
+            # One that was suspended after it had stored the end stays so.
             ended = ("Completed", "Terminated", *(["Suspended"] if id_ in suspended else []))
             if instance["name"] == "JobMonitoring" and status not in ended:
                 yield f"{id_}: its instance is {status}"
