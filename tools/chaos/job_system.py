@@ -144,7 +144,7 @@ class JobSystem:
         trouble = job.troubles.get(len(polls) + 1, "")
         now = time.time()
         answer = self.status(job, now)
-        polls.append(Asked(now, trouble or answer))
+        polls.append(Asked(now, answer if trouble in ("", "slow") else trouble))
         match trouble:
             case "slow":
                 await asyncio.sleep(_SLOW)

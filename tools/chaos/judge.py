@@ -189,7 +189,7 @@ class Judge:
             ended = ("Completed", "Terminated", *(["Suspended"] if id_ in suspended else []))
             if instance["name"] == "JobMonitoring" and status not in ended:
                 yield f"{id_}: its instance is {status}"
-        yield from (f"{each}: still said to be live" for each, _ in self.table.live())
+        yield from (f"{each}: still said to be live" for each in still_live(self.table))
 
     def _listed(self) -> dict[str, str]:
         """The state of each monitor in the list, page by page."""
@@ -206,3 +206,15 @@ class Judge:
         """When the store last wrote the row, by its own account."""
         entity = self.table._table.find(id_, "monitor")
         return float(entity.metadata["timestamp"].timestamp()) if entity else 0.0
+
+
+def still_live(table: MonitorTable) -> set[str]:
+    """The monitors that may be live.
+
+    A claim or a restart that the end of the watch overtook has left an entry of a run that never
+    began. The watchdog drops that one after a quarter of an hour.
+    """
+    rows = [(id_, claim, table.get(id_)) for id_, claim in table.live()]
+    return {
+        id_ for id_, claim, row in rows if not (row and row.state.final and claim.run > row.run)
+    }

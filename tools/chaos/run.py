@@ -21,7 +21,7 @@ from tests.api import Api
 from tools.chaos.breaker import Breaker, Pace
 from tools.chaos.callers import Callers
 from tools.chaos.job_system import JobSystem
-from tools.chaos.judge import Judge, Verdict
+from tools.chaos.judge import Judge, Verdict, still_live
 from tools.chaos.plan import TERMINATES, Do, Plan
 
 _SAY_EVERY = 15.0  # seconds
@@ -135,7 +135,7 @@ def _wait_for_ends(host: Host, table: MonitorTable, plan: Plan, deadline: float)
     }
     restarts: list[float] = []
     started = time.time()
-    while time.time() < deadline and (live := {id_ for id_, _ in table.live()}):
+    while time.time() < deadline and (live := still_live(table)):
         others = time.time() < started + _PATIENCE
         if time.time() > started + _WATCHDOG_PATIENCE and (
             not others or all(_ended(table, each) for each in live - by_watchdog)
