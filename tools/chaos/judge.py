@@ -197,7 +197,10 @@ class Judge:
         token = ""
         while token is not None:
             query = {"top": "200"} | ({"token": token} if token else {})
-            page = self.api.call("GET", "/api/monitors", params=query).json()
+            answer = self.api.call("GET", "/api/monitors", params=query)
+            if not answer.ok:
+                return {"the list": f"{answer.status_code} {answer.text}"}
+            page = answer.json()
             states |= {row["id"]: row["state"] for row in page["monitors"]}
             token = page["next"]
         return states
