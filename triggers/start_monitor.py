@@ -14,6 +14,7 @@
 """
 
 import logging
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
@@ -63,11 +64,12 @@ class Job(NamedTuple):
 
     Attributes:
         id: Its id.
-        is_new: Whether the source started it for this request: an older watch is not over it.
+        submitted_at: When the source was asked to start it for this request: an older watch is not
+            over it. None if the job was there before.
     """
 
     id: str
-    is_new: bool
+    submitted_at: datetime | None = None
 
 
 @bp.function_name("StartMonitor")
@@ -100,7 +102,7 @@ async def start_monitor(
     except (InvalidInput, StoreUnavailable):
         await at_store(services.intents.forget, key)
         raise
-    if answer.status_code == HTTPStatus.CONFLICT:
+    if answer.status_code == HTTPStatus.CONFLICT and start.request.job is None:
         await at_store(services.intents.forget, key)  # nothing was done
     return answer
 
@@ -109,7 +111,7 @@ async def _start(call: Call) -> func.HttpResponse:
     """Start the job if the request brings one, then watch it."""
     services, start = call.services, call.start
     if start.request.job_id is not None:
-        job = Job(start.request.job_id, is_new=False)
+        job = Job(start.request.job_id)
         return await _watch(call, job)
     await at_store(services.monitors.ping)  # start no job that can't be watched
     job = await at_source(_submit, services, start, call.by)
@@ -138,9 +140,10 @@ def _submit(services: Services, start: Start, by: str) -> Job:
         and services.monitors.of_job(source.name, named) is not None
         and services.jobs.poll(source, named, services.now()).saw_job
     )
+    asked_at = services.now()
     job_id = services.jobs.submit(source, job)
     log_event("submitted", None, source=source.name, job_id=job_id, by=by)
-    return Job(job_id, is_new=not existed)
+    return Job(job_id, None if existed else asked_at)
 
 
 async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
@@ -156,16 +159,14 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
             return check_status(call.req, call.client, services, row, HTTPStatus(earlier.status))
         return problem(HTTPStatus.CONFLICT, "The monitor of that start was removed.")
     if earlier.job_id:  # the first request was cut off after the source had started the job
-        row = await at_store(services.monitors.of_job, start.source.name, earlier.job_id)
-        claimed = row is not None and row.started_at >= earlier.begun_at
-        return await _watch(call, Job(earlier.job_id, is_new=not claimed))
+        return await _watch(call, Job(earlier.job_id, earlier.begun_at))
     if services.now() < earlier.begun_at + UNDER_WAY:
         return problem(
             HTTPStatus.CONFLICT,
             "The first request with this Idempotency-Key is under way, or was cut off.",
         )
     if start.request.job_id is not None:  # nothing is started, so that it may be done again
-        job = Job(start.request.job_id, is_new=False)
+        job = Job(start.request.job_id)
         return await _watch(call, job)
     return problem(
         HTTPStatus.CONFLICT,
@@ -219,7 +220,8 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
 
 async def _begins_again(services: Services, start: Start, job: Job, known: MonitorRow) -> bool:
     """Whether a start begins the next run of a monitor that is there."""
-    if job.is_new:
+    # A younger watch is over this job, too: somebody heard of the job, or repeats this request.
+    if job.submitted_at and known.started_at < job.submitted_at:
         return True
     if not known.state.final:
         return False

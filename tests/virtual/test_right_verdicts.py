@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.intents import UNDER_WAY
+from adapters.monitor_table import MonitorTable
 from domain.monitors.monitor import State
 from tests.api import Body, new_job_id
 from tests.faulty_source import Reply
@@ -87,6 +88,56 @@ def test_a_live_watch_ends_lost_when_its_id_is_used_again(lab: Lab) -> None:
     lab.source.behave(job_id, DONE)
     lab.host.run_until(lab.ended(job_id), minutes=2)
     assert lab.row(monitor_id).run == 2
+
+
+@pytest.mark.parametrize("first", ["heard of it", "repeats the request"])
+def test_a_watch_that_began_between_submit_and_claim_is_not_lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """I1: a webhook of the source, or a repeated request, is faster than the start itself."""
+    job_id = new_job_id()
+    lab.source.behave("submit", {"id": job_id})
+    lab.source.behave(job_id, RUNNING, DONE)
+    of_job = MonitorTable.of_job
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        if first == "heard of it":
+            assert lab.api.post({"jobId": job_id}).status_code == 202
+        else:
+            assert post(lab, "key", job={"a": 1}).status_code == 202
+        return of_job(*arguments)
+
+    with monkeypatch.context():
+        monkeypatch.setattr(MonitorTable, "of_job", overtaken)
+        answer = post(lab, "key", job={"a": 1})
+    assert (answer.status_code, answer.json()["monitor"]["run"]) == (200, 1)
+    lab.host.run_until(lab.ended(job_id), minutes=3)
+    assert [line for line in log(lab, f"demo.{job_id}") if line[1] == "ended"] == [
+        (1, "ended", "Succeeded")
+    ]
+    assert submits(lab) == 1
+
+
+def test_a_key_is_kept_by_a_start_that_submitted_a_job(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch that overtook it has other settings."""
+    job_id = new_job_id()
+    lab.source.behave("submit", {"id": job_id})
+    lab.source.behave(job_id, RUNNING)
+    of_job = MonitorTable.of_job
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        assert lab.api.post({"jobId": job_id, "pollIntervalSeconds": 7}).status_code == 202
+        return of_job(*arguments)
+
+    with monkeypatch.context():
+        monkeypatch.setattr(MonitorTable, "of_job", overtaken)
+        answers = [post(lab, "key", job={"a": 1}, pollIntervalSeconds=60) for _ in range(2)]
+    assert [each.status_code for each in answers] == [409, 409]
+    assert submits(lab) == 1
 
 
 def test_a_fresh_watch_is_to_be_had_over_a_job_that_ended(lab: Lab) -> None:

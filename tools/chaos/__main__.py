@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tools.bench.figures import percentile
 from tools.chaos.breaker import Pace
-from tools.chaos.plan import make_plan
+from tools.chaos.kinds import make_plan
 from tools.chaos.run import Result, run
 
 _SHOWN = 20

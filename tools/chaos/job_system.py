@@ -4,19 +4,24 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from domain.monitors.monitor import State
-from tools.chaos.plan import Job, Plan
+from tools.chaos.plan import LOST_AFTER, Job, Plan
 
-_WORDS = {State.SUCCEEDED: "completed", State.FAILED: "failed", State.CANCELLED: "cancelled"}
+WORDS = {State.SUCCEEDED: "completed", State.FAILED: "failed", State.CANCELLED: "cancelled"}
+"""A job's status once it has ended so."""
+
 _SLOW, _HANG = 1.0, 8.0  # seconds; a poll has TIMEOUT
 TIMEOUT = 5
+NOT_FOUND = "404"
 
 SOURCES = """
+[sources.chaos]
+lost_after_seconds = {lost_after}
 [sources.chaos.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
@@ -42,12 +47,29 @@ class Asked(NamedTuple):
     answer: str
 
 
+class Submit(NamedTuple):
+    """A job that was submitted: when, and for which start of its plan."""
+
+    at: float
+    start: str
+
+
 class JobSystem:
-    """Serves on this loop. `polls` has the polls of each job, `touched` the forbidden requests."""
+    """Serves on this loop.
+
+    Attributes:
+        polls: The polls of each job.
+        submits: The submits of each job: with each, it begins again.
+        cancels: When each job was asked to end.
+        touched: The requests that nobody may send.
+        begin: The time of the beginning.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._jobs = {job.id: job for job in plan.jobs}
         self.polls: dict[str, list[Asked]] = defaultdict(list)
+        self.submits: dict[str, list[Submit]] = defaultdict(list)
+        self.cancels: dict[str, list[float]] = defaultdict(list)
         self.touched: list[str] = []
         self.begin = time.time()
         self.url = ""
@@ -69,25 +91,60 @@ class JobSystem:
     @property
     def sources(self) -> str:
         """The job_sources.toml that describes it."""
-        return SOURCES.format(url=self.url, timeout=TIMEOUT)
+        return SOURCES.format(url=self.url, timeout=TIMEOUT, lost_after=LOST_AFTER)
 
-    def status(self, job: Job, at: float) -> str | None:
-        """A job's status; None if there is no such job."""
-        if job.verdict is State.LOST:
-            return None
-        ended = job.ends_at is not None and at >= self.begin + job.ends_at
-        return _WORDS[job.verdict] if ended else "processing"
+    def began(self, job: Job, at: float) -> float | None:
+        """When the job of that time began to run; None if there was none yet."""
+        if not job.submitted:
+            return self.begin + job.begins_at
+        return max((each.at for each in self.submits[job.id] if each.at <= at), default=None)
+
+    def ended(self, job: Job, at: float) -> float | None:
+        """When the job of that time has ended, or will end, by itself; None if never."""
+        began = self.began(job, at)
+        return None if began is None or job.life is None else began + job.life
+
+    def status(self, job: Job, at: float) -> str:
+        """A job's status, or `NOT_FOUND`."""
+        began, ends = self.began(job, at), self.ended(job, at)
+        if began is None or began <= at < began + job.hidden:
+            return NOT_FOUND
+        cancelled = [each for each in self.cancels[job.id] if began <= each <= at]
+        if cancelled and (ends is None or cancelled[0] < ends):
+            return WORDS[State.CANCELLED]
+        if job.end is State.LOST:
+            return NOT_FOUND if ends is None or at >= ends else "processing"
+        if ends is None or at < ends:
+            return "processing"
+        return WORDS[self._end(job, at)]
+
+    def _end(self, job: Job, at: float) -> State:
+        """The end of the job of that time. Of two with the same id one fails, one does not."""
+        if not job.submitted:
+            return job.end or State.SUCCEEDED
+        count = sum(1 for each in self.submits[job.id] if each.at <= at)
+        return State.SUCCEEDED if count % 2 else State.FAILED
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        job = self._jobs.get(unquote(request.rel_url.raw_path.removeprefix("/jobs/")))
-        if request.method != "GET" or job is None:
-            self.touched.append(f"{request.method} {request.rel_url}")
-            return web.Response(status=404)
+        path = request.rel_url.raw_path
+        name, _, action = path.removeprefix("/jobs").strip("/").partition("/")
+        job = self._jobs.get(unquote(name))
+        match request.method, action:
+            case "GET", "" if job:
+                return await self._poll(request, job)
+            case "POST", "" if path == "/jobs":
+                return await self._submit(request)
+            case "POST", "cancel" if job:
+                return self._cancel(job)
+        self.touched.append(f"{request.method} {request.rel_url}")
+        return web.Response(status=404)
+
+    async def _poll(self, request: web.Request, job: Job) -> web.StreamResponse:
         polls = self.polls[job.id]
         trouble = job.troubles.get(len(polls) + 1, "")
         now = time.time()
         answer = self.status(job, now)
-        polls.append(Asked(now, trouble or answer or "404"))
+        polls.append(Asked(now, answer if trouble in ("", "slow") else trouble))
         match trouble:
             case "slow":
                 await asyncio.sleep(_SLOW)
@@ -101,6 +158,27 @@ class JobSystem:
                 return web.Response(status=429, headers={"Retry-After": "2"})
             case "500":
                 return web.Response(status=500)
-        if answer is None:
-            return web.Response(status=404)
-        return web.Response(text=json.dumps({"status": answer}), content_type="application/json")
+        return web.Response(status=404) if answer == NOT_FOUND else _json({"status": answer})
+
+    async def _submit(self, request: web.Request) -> web.StreamResponse:
+        """Begin the job that the body names; it may have run before."""
+        body = await request.json()
+        job = self._jobs.get(body["id"])
+        if job is None or not job.submitted:
+            self.touched.append(f"submit {body}")
+            return web.Response(status=400)
+        submits = self.submits[job.id]
+        submits.append(Submit(time.time(), body["start"]))
+        if job.cut_submit and len(submits) == 1 and request.transport:
+            request.transport.abort()
+        return _json({"id": job.id})
+
+    def _cancel(self, job: Job) -> web.Response:
+        now = time.time()
+        ended = self.status(job, now) != "processing"
+        self.cancels[job.id].append(now)
+        return web.Response(status=409, text="It has ended.") if ended else _json({})
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(text=json.dumps(body), content_type="application/json")

@@ -1,26 +1,28 @@
 """Compares the outcome of a run with its plan.
 
-Lost: a start was accepted, and its run has no end. Doubled: a run ended twice, or somebody
-watched a job besides, or after, the one watch over it. Wrong: an end that is not the job's, or
-another state in the list, in the task hub or among the live monitors.
+Lost: a start was accepted, and its watch has no end. Doubled: a watch ended twice, or somebody
+watched a job besides, or after, the one watch over it, or a request with a key was submitted twice.
+Wrong: an end that is not the job's, or another state in the list, in the task hub or among the
+live monitors; a job that was cancelled unasked, or was not although somebody asked.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import pairwise
 
 from adapters.monitor_table import MonitorTable, Stored
-from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow, State
+from domain.monitors.monitor_id import monitor_id
 from tests.api import Api
-from tools.chaos.callers import Accepted
-from tools.chaos.job_system import Asked, JobSystem
-from tools.chaos.plan import Job
+from tools.chaos.callers import Accepted, Callers
+from tools.chaos.client import PATIENCE
+from tools.chaos.job_system import JobSystem
+from tools.chaos.plan import Do, Job
+from tools.chaos.watches import Watched, faults_of, intervals, polls_of, too_close, watches
 
 _INSTANCES = "/runtime/webhooks/durabletask/instances?top=100000&showInput=false"
+_DISTURBED = 5.0  # seconds after a start of the host in which an activity may run again
 
 
 @dataclass
@@ -42,68 +44,90 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judge:
-    """Reads the parts after the run; `calm` is when the last of them was broken."""
+    """Reads the parts after the run.
+
+    Attributes:
+        table: The store.
+        api: The app.
+        jobs: The job system, with its records.
+        callers: Those who asked, with the answers that they got.
+        calm: When the last part was broken.
+        restarts: When the host was started again after that, to have the watchdog run.
+    """
 
     table: MonitorTable
     api: Api
     jobs: JobSystem
+    callers: Callers
     calm: float
+    restarts: list[float]
 
-    def judge(self, accepted: list[Accepted]) -> Verdict:
+    def judge(self) -> Verdict:
         """Judge every accepted monitor, then look for monitors that nobody asked for."""
         verdict = Verdict()
-        runs: dict[str, set[int]] = {}
-        jobs: dict[str, Job] = {}
-        for each in accepted:
-            runs.setdefault(each.monitor_id, set()).add(each.run)
-            jobs[each.monitor_id] = each.job
+        accepted: dict[str, list[Accepted]] = {}
+        for each in self.callers.accepted:
+            accepted.setdefault(each.monitor_id, []).append(each)
         with ThreadPoolExecutor(8) as pool:
-            stored = dict(zip(jobs, pool.map(self.table.read, jobs), strict=True))
-            times = dict(zip(jobs, pool.map(self._stored_at, jobs), strict=True))
-        for monitor_id, job in jobs.items():
-            found = stored[monitor_id]
-            if found is None or not found.row.state.final:
-                verdict.lost.append(f"{monitor_id}: {found and self._told(job, found.row)}")
+            stored = dict(zip(accepted, pool.map(self.table.read, accepted), strict=True))
+            times = dict(zip(accepted, pool.map(self._stored_at, accepted), strict=True))
+        for id_, starts in accepted.items():
+            found, job = stored[id_], starts[0].job
+            if found is None:
+                verdict.lost.append(f"{id_}: it is not in the store")
                 continue
-            self._run_by_run(verdict, job, found, runs[monitor_id])
-            self._lag(verdict, job, found.row, times[monitor_id])
-            verdict.doubled += self._watched_twice(job, found.row, times[monitor_id])
-        verdict.wrong += self._elsewhere({k: v.row for k, v in stored.items() if v})
+            self._watch_by_watch(verdict, job, found, starts)
+            if found.row.state.final:
+                self._lag(verdict, job, found.row, times[id_])
+                verdict.doubled += self._watched_twice(job, found.row, times[id_])
+        rows = {id_: found.row for id_, found in stored.items() if found}
+        verdict.wrong += self._elsewhere(rows)
+        for job in self.callers.plan.jobs:
+            verdict.doubled += self._submitted_twice(job)
+            if not job.starts and self.table.get(monitor_id("chaos", job.id)):
+                verdict.wrong.append(f"{job.id}: a crafted start made a row")
         verdict.wrong += [f"the job system was asked: {each}" for each in self.jobs.touched]
+        verdict.wrong += [f"refused: {each}" for each in self.callers.refused]
         return verdict
 
-    def _run_by_run(self, verdict: Verdict, job: Job, found: Stored, runs: set[int]) -> None:
-        """One end for each run, and the right one; the last is that of the row."""
+    def _watch_by_watch(
+        self, verdict: Verdict, job: Job, found: Stored, starts: list[Accepted]
+    ) -> None:
+        """One end for each watch, and the right one; the last is that of the row."""
         row = found.row
-        lines = [line for line in found.log if line.event == "ended"]
-        for run, count in Counter(line.run for line in lines).items():
-            if count > 1:
-                verdict.doubled.append(f"{row.id}: {count} ends of run {run}")
-        for run in sorted(runs | {row.run}):
-            ends = [line for line in lines if line.run == run]
-            if not ends:
-                verdict.lost.append(f"{row.id}: no end of run {run}")
-            expires = expiry(job, run, found.log)
-            verdict.wrong += [
-                f"{row.id}: run {run} {line.to} instead of {job.verdict}, "
-                f"expired at {expires - self.jobs.begin:.2f}: {self._told(job, row)}"
-                for line in ends
-                if not self._right(job, State(line.to or ""), line.at, expires)
-            ]
-        if lines and row.state != lines[-1].to:
-            verdict.wrong.append(f"{row.id}: {row.state} after {lines[-1].to}")
-        word = self.jobs.status(job, row.ended_at.timestamp()) if row.ended_at else ""
-        if row.state.job_ended and row.raw_status != word:
-            verdict.wrong.append(f"{row.id}: {row.raw_status} instead of {word}")
+        seen = watches(job, found.log)
+        for each in seen:
+            each.polls = polls_of(each, self.jobs.polls[job.id])
+            ended_at = each.ends[-1].at.timestamp() if each.ends else row.started_at.timestamp()
+            each.job_ends = self.jobs.ended(job, ended_at)
+            for kind, text in faults_of(each, is_last=each is seen[-1]):
+                getattr(verdict, kind).append(f"{row.id}: {text}: {self._told(job, row)}")
+        by_run = {run: each for each in seen for run in each.runs}
+        for start in starts:
+            watched = by_run.get(start.run)
+            if watched is None:
+                verdict.lost.append(f"{row.id}: no run {start.run}, which a start was answered")
+            elif start.began_by and watched.began.timestamp() < start.began_by - 1:
+                verdict.wrong.append(f"{row.id}: run {start.run} is older than its job")
+        lost = self.callers.meddlers.restarts[job.id] - by_run.keys()
+        verdict.lost += [f"{row.id}: no run {run}, which a restart was answered" for run in lost]
+        last = seen[-1].ends[-1] if seen and seen[-1].ends else None
+        if last and (row.state, row.ended_at) != (last.to, last.at):
+            verdict.wrong.append(f"{row.id}: {row.state} {row.ended_at} after {last}")
+        verdict.wrong += [f"{row.id}: {fault}" for fault in self._cancels(job, seen, row)]
 
-    def _right(self, job: Job, state: State, at: datetime, expires: float) -> bool:
-        """Whether a run may end so: an end before the expiry beats it, whatever died meanwhile."""
-        if job.ends_at is None:
-            return state is job.verdict
-        ended = self.jobs.begin + job.ends_at
-        if state is State.EXPIRED:
-            return ended > expires
-        return state is job.verdict and at.timestamp() >= ended
+    def _cancels(self, job: Job, seen: list[Watched], row: MonitorRow) -> Iterator[str]:
+        """The job is asked to end if, and only if, somebody asked for that (I5)."""
+        states = {end.to for each in seen for end in each.ends}
+        cancels = len(self.jobs.cancels[job.id])
+        by_stop = job.id in self.callers.meddlers.cancels
+        by_expiry = job.on_expiry == "cancel" and State.EXPIRED in states
+        ends_itself = row.state.job_ended and job.life is not None
+        if (by_stop or by_expiry) and not cancels and not ends_itself:
+            yield f"the job was not cancelled: {self._told(job, row)}"
+        may_expire = job.on_expiry == "cancel" and State.CANCELLED in states
+        if cancels and not (by_stop or by_expiry or may_expire):
+            yield f"the job was cancelled unasked: {self._told(job, row)}"
 
     def _told(self, job: Job, row: MonitorRow) -> str:
         """A job and its monitor in one line, with times in seconds since the beginning."""
@@ -111,15 +135,17 @@ class Judge:
         polls = ", ".join(f"{p.at - begin:.2f} {p.answer}" for p in self.jobs.polls[job.id][-4:])
         times = (row.started_at, row.expire_time, row.last_poll_at, row.ended_at)
         shown = " ".join(f"{at.timestamp() - begin:.2f}" if at else "-" for at in times)
+        acts = ", ".join(f"{act.at:.2f} {act.do}" for act in job.acts)
         return (
-            f"{job.verdict} planned for {job.ends_at or 0:.2f}; run {row.run} is {row.state}; "
-            f"started, expires, polled, ended: {shown}; polls: {polls}"
+            f"run {row.run} is {row.state}; started, expires, polled, ended: {shown}; "
+            f"polls: {polls}; acts: {acts or '-'}; {job}"
         )
 
     def _lag(self, verdict: Verdict, job: Job, row: MonitorRow, stored_at: float) -> None:
-        if job.ends_at is None or not row.state.job_ended:
+        ended = self.jobs.ended(job, stored_at)
+        if ended is None or not row.state.job_ended or self.jobs.cancels[job.id]:
             return
-        since = max(self.jobs.begin + job.ends_at, row.started_at.timestamp())
+        since = max(ended, row.started_at.timestamp())
         verdict.lags.append(stored_at - since)
         if since > self.calm:
             verdict.calm_lags.append(stored_at - since)
@@ -127,26 +153,43 @@ class Judge:
     def _watched_twice(self, job: Job, row: MonitorRow, stored_at: float) -> Iterator[str]:
         polls = self.jobs.polls[job.id]
         late = [poll for poll in polls if poll.at > stored_at + 0.1]
-        # A poll that was asked for when the watch was terminated can't be called back.
-        if len(late) > (row.state is State.TERMINATED):
-            yield f"{row.id}: {len(late)} polls after its end"
-        # An activity that a kill cut off polls again at once, and so does a hint.
-        hinted = self.jobs.begin + max(job.hints, default=0) + 2
-        calm = [poll for poll in polls if poll.at > max(self.calm, hinted)]
-        if job.meddles is None and job.verdict is not State.EXPIRED:
-            yield from too_close(row, calm)
+        # A poll that was asked for when the watch was terminated can't be called back. A start
+        # over a job that ended looks once.
+        looks = [at for at in self.callers.sent[job.id] if at > stored_at - PATIENCE]
+        if len(late) > len(looks) + (row.state is State.TERMINATED):
+            yield f"{row.id}: {len(late)} polls after its end: {self._told(job, row)}"
+        # An activity that a kill cut off polls again at once, and so does all that is a hint.
+        busy = self.callers.busy.get(job.id, 0) + 2
+        calm = [poll for poll in polls if max(self.calm, busy) < poll.at <= stored_at]
+        for restart in self.restarts:
+            calm = [p for p in calm if not restart - _DISTURBED < p.at < restart + _DISTURBED]
+        if row.state is not State.TERMINATED:
+            expires = row.expire_time.timestamp()
+            yield from (
+                f"{row.id}: {each}" for each in too_close(min(intervals(job)), expires, calm)
+            )
+
+    def _submitted_twice(self, job: Job) -> Iterator[str]:
+        """A request with a key is submitted once, however often it comes."""
+        if job.keyed:
+            counts = Counter(each.start for each in self.jobs.submits[job.id])
+            yield from (f"{job.id}: {n} submits for {key}" for key, n in counts.items() if n > 1)
 
     def _elsewhere(self, rows: dict[str, MonitorRow]) -> Iterator[str]:
         listed = self._listed()
-        for monitor_id, row in rows.items():
-            if listed.get(monitor_id) != row.state:
-                yield f"{monitor_id}: {row.state}, but {listed.get(monitor_id)} in the list"
+        jobs = self.callers.plan.jobs
+        suspended = {monitor_id("chaos", job.id) for job in jobs if job.has(Do.SUSPEND)}
+        for id_, row in rows.items():
+            if listed.get(id_) != row.state:
+                yield f"{id_}: {row.state}, but {listed.get(id_)} in the list"
         yield from (f"{each}: listed, but never accepted" for each in listed.keys() - rows.keys())
         for instance in self.api.call("GET", _INSTANCES).json():
             id_, status = instance["instanceId"], instance["runtimeStatus"]
-            if id_ in rows and status not in ("Completed", "Terminated"):
+            # One that was suspended after it had stored the end stays so.
+            ended = ("Completed", "Terminated", *(["Suspended"] if id_ in suspended else []))
+            if instance["name"] == "JobMonitoring" and status not in ended:
                 yield f"{id_}: its instance is {status}"
-        yield from (f"{each}: still said to be live" for each, _ in self.table.live())
+        yield from (f"{each}: still said to be live" for each in still_live(self.table))
 
     def _listed(self) -> dict[str, str]:
         """The state of each monitor in the list, page by page."""
@@ -154,31 +197,27 @@ class Judge:
         token = ""
         while token is not None:
             query = {"top": "200"} | ({"token": token} if token else {})
-            page = self.api.call("GET", "/api/monitors", params=query).json()
+            answer = self.api.call("GET", "/api/monitors", params=query)
+            if not answer.ok:
+                return {"the list": f"{answer.status_code} {answer.text}"}
+            page = answer.json()
             states |= {row["id"]: row["state"] for row in page["monitors"]}
             token = page["next"]
         return states
 
-    def _stored_at(self, monitor_id: str) -> float:
+    def _stored_at(self, id_: str) -> float:
         """When the store last wrote the row, by its own account."""
-        entity = self.table._table.find(monitor_id, "monitor")
+        entity = self.table._table.find(id_, "monitor")
         return float(entity.metadata["timestamp"].timestamp()) if entity else 0.0
 
 
-def expiry(job: Job, run: int, log: list[LogLine]) -> float:
-    """When a run expires. One that the watchdog resumed keeps the time of the run before it."""
-    begins = [line.at for line in log if line.event == "started" and line.run <= run]
-    return begins[-1].timestamp() + job.timeout
+def still_live(table: MonitorTable) -> set[str]:
+    """The monitors that may be live.
 
-
-def too_close(row: MonitorRow, polls: list[Asked]) -> Iterator[str]:
-    """The polls that only a second watch over the job explains.
-
-    Of two watches, one polls half an interval after the other at the latest. On a busy machine the
-    polls of one watch, too, come in closer than its interval: one is late, and the next is not.
+    A claim or a restart that the end of the watch overtook has left an entry of a run that never
+    began. The watchdog drops that one after a quarter of an hour.
     """
-    least = row.poll_interval_seconds * 0.5
-    for one, next_ in pairwise(polls):
-        last_look = next_.at >= row.expire_time.timestamp() - 0.1
-        if next_.at - one.at < least and not last_look:
-            yield f"{row.id}: polls {next_.at - one.at:.2f} s apart"
+    rows = [(id_, claim, table.get(id_)) for id_, claim in table.live()]
+    return {
+        id_ for id_, claim, row in rows if not (row and row.state.final and claim.run > row.run)
+    }

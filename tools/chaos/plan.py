@@ -1,10 +1,12 @@
-"""The plan of a run: jobs and their ends, starts, hints, stops and terminates, all from the seed.
+"""The plan of a run: jobs and their ends, starts, and all that is done about them, from the seed.
 
 Times are seconds since the beginning. Only the operations that a kill hits are left to chance.
+`tools.chaos.kinds` has the kinds of jobs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from random import Random
 
 from domain.monitors.monitor import State
@@ -12,16 +14,37 @@ from domain.monitors.monitor import State
 LONG = 3_600
 """Seconds that a watch may take where its expiry is not what is tried."""
 
-_TROUBLES = ("500", "500", "429", "slow", "hang", "reset", "html")
-_KINDS = {
-    State.SUCCEEDED: 44,
-    State.FAILED: 14,
-    State.CANCELLED: 8,
-    State.EXPIRED: 16,
-    State.LOST: 10,
-    State.STOPPED: 4,
-    State.TERMINATED: 4,
-}
+LOST_AFTER = 2
+"""Seconds that "not found" must last, by the source's configuration."""
+
+
+class Do(StrEnum):
+    """The operations on a monitor, but for its start."""
+
+    HINT = "hint"
+    STOP = "stop"
+    STOP_AND_CANCEL = "stop and cancel"
+    TERMINATE = "terminate"
+    PURGE = "terminate, look, purge"
+    PURGE_UNSEEN = "terminate, purge"
+    RESTART = "restart"
+    CHANGE = "change"
+    SUSPEND = "suspend"
+    FORGE = "forge"
+    COPY = "copy"
+
+
+STOPS = frozenset({Do.STOP, Do.STOP_AND_CANCEL})
+TERMINATES = frozenset({Do.TERMINATE, Do.PURGE, Do.PURGE_UNSEEN})
+
+
+@dataclass(frozen=True)
+class Act:
+    """An operation and its time; `settings` are those of a change."""
+
+    at: float
+    do: Do
+    settings: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,25 +53,41 @@ class Job:
 
     Attributes:
         id: Its id in the job system.
-        verdict: What must become of its watch; see `ends_at`.
         starts: When its callers ask for a monitor, all with the same settings.
+        begins_at: When it begins to run, unless its starts submit it.
+        life: How long it runs; None for a job that runs for ever.
+        end: How it ends, by itself. `Lost` is a job that its system forgets, or never knew.
+        hidden: For how long its system does not know it at first.
+        submitted: Whether each start submits a job, under this same id.
+        keyed: Whether those starts bring an Idempotency-Key.
+        repeats: How often each start is sent at once.
+        cut_submit: Whether the answer to the first submit never comes.
         interval: Seconds between polls.
         timeout: Seconds until the watch expires.
-        ends_at: When the job ends. If that is near the expiry, `Expired` may be right too.
+        on_expiry: `leave` or `cancel`.
         troubles: Polls, by number, that get no proper answer.
-        hints: When somebody hints.
-        meddles: When the watch is stopped or terminated; not before all callers are answered.
+        acts: What people and programs do about its watch.
     """
 
     id: str
-    verdict: State
-    starts: tuple[float, ...]
-    interval: int
-    timeout: int
-    ends_at: float | None = None
+    starts: tuple[float, ...] = ()
+    begins_at: float = 0
+    life: float | None = None
+    end: State | None = None
+    hidden: float = 0
+    submitted: bool = False
+    keyed: bool = False
+    repeats: int = 1
+    cut_submit: bool = False
+    interval: int = 1
+    timeout: int = LONG
+    on_expiry: str = "leave"
     troubles: Mapping[int, str] = field(default_factory=dict)
-    hints: tuple[float, ...] = ()
-    meddles: float | None = None
+    acts: tuple[Act, ...] = ()
+
+    def has(self, *operations: Do) -> bool:
+        """Whether one of the operations is among its acts."""
+        return any(act.do in operations for act in self.acts)
 
 
 @dataclass(frozen=True)
@@ -62,48 +101,3 @@ class Plan:
     def random(self, what: str) -> Random:
         """A generator for one purpose, so that other purposes do not change its numbers."""
         return Random(f"{self.seed} {what}")  # noqa: S311 - no secret
-
-
-def make_plan(seed: int, monitors: int, seconds: float) -> Plan:
-    """The plan of a seed."""
-    rng = Random(seed)  # noqa: S311 - no secret
-    kinds = rng.choices(list(_KINDS), list(_KINDS.values()), k=monitors)
-    # Each kind is in it, also when there are few.
-    kinds[: len(_KINDS)] = _KINDS
-    jobs = tuple(_job(rng, number, kind, seconds) for number, kind in enumerate(kinds))
-    return Plan(seed, seconds, jobs)
-
-
-def _job(rng: Random, number: int, verdict: State, seconds: float) -> Job:
-    # Ids that can't stand in a URL, and are hashed, are among them.
-    name = f"Job {number}/ä?" if number % 20 == 7 else f"job-{number:05}"
-    start = rng.uniform(0, seconds * 0.85)
-    callers = rng.choices((1, 2, 5), (80, 15, 5))[0]
-    starts = [start, *(start + rng.uniform(0, 1) for _ in range(callers - 1))]
-    if rng.random() < 0.1:
-        starts.append(start + rng.uniform(0, seconds / 2))
-    life = rng.uniform(1, min(60.0, seconds))
-    ends_at = timeout = None
-    if verdict.job_ended:
-        ends_at = start + life
-        if rng.random() < 0.1:
-            timeout = max(round(life) + rng.choice((-1, 0, 1)), 1)
-    elif verdict is State.EXPIRED:
-        timeout = round(life) + 1
-    troubled = timeout is None and rng.random() < 0.5
-    return Job(
-        id=name,
-        verdict=verdict,
-        starts=tuple(starts),
-        interval=rng.choice((1, 2, 2, 3)),
-        timeout=timeout or LONG,
-        ends_at=ends_at,
-        troubles={
-            poll: rng.choice(_TROUBLES) for poll in range(1, 6) if troubled and rng.random() < 0.3
-        },
-        hints=tuple(start + rng.uniform(0, life) for _ in range(rng.choice((0, 0, 0, 1, 3)))),
-        # The watchdog is to see a terminated instance at the last start of the host.
-        meddles=(
-            min(start + life, seconds - 3) if verdict in (State.STOPPED, State.TERMINATED) else None
-        ),
-    )

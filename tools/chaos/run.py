@@ -16,16 +16,17 @@ from pathlib import Path
 from adapters.monitor_table import MonitorTable
 from demo.azurite import Azurite
 from demo.stack import Host
-from domain.monitors.monitor import State
+from domain.monitors.monitor_id import monitor_id
 from tests.api import Api
 from tools.chaos.breaker import Breaker, Pace
 from tools.chaos.callers import Callers
 from tools.chaos.job_system import JobSystem
-from tools.chaos.judge import Judge, Verdict
-from tools.chaos.plan import Plan
+from tools.chaos.judge import Judge, Verdict, still_live
+from tools.chaos.plan import TERMINATES, Do, Plan
 
 _SAY_EVERY = 15.0  # seconds
 _WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's start
+_PATIENCE = 60.0  # seconds after which the watchdog is to look for what nothing else brings on
 
 
 @dataclass
@@ -78,7 +79,7 @@ async def run(
             table = MonitorTable.connect(connection=azurite.connection_string)
             jobs.begin = time.time()
             end = jobs.begin + plan.seconds
-            callers = Callers(plan, f"{host.url}/api", jobs.begin, end + patience)
+            callers = Callers(plan, f"{host.url}/api", jobs, end + patience)
             breaker = Breaker(plan, azurite, host, pace)
             asking = asyncio.create_task(callers.run())
             await _break_until(end, breaker, callers, say)
@@ -86,13 +87,10 @@ async def run(
             calm = time.time()
             say("Nothing is broken any more; waiting for the ends")
             await asyncio.wait_for(asking, patience)
-            killed = {
-                each.monitor_id for each in callers.accepted if each.job.verdict is State.TERMINATED
-            }
-            await asyncio.to_thread(_wait_for_ends, host, table, killed, calm + patience)
-            judge = Judge(table, Api(host.url), jobs, calm)
-            verdict = await asyncio.to_thread(judge.judge, callers.accepted)
-            verdict.wrong += [f"refused: {each}" for each in callers.refused]
+            deadline = calm + patience
+            restarts = await asyncio.to_thread(_wait_for_ends, host, table, plan, deadline)
+            judge = Judge(table, Api(host.url), jobs, callers, calm, restarts)
+            verdict = await asyncio.to_thread(judge.judge)
             return Result(
                 verdict,
                 starts=callers.asked,
@@ -100,7 +98,7 @@ async def run(
                 kills=breaker.kills,
                 restarts=breaker.restarts,
                 polls=sum(map(len, jobs.polls.values())),
-                answers=dict(callers.answers),
+                answers=dict(callers.client.answers),
             )
 
 
@@ -123,20 +121,33 @@ async def _break_until(
         await breaking
 
 
-def _wait_for_ends(host: Host, table: MonitorTable, terminated: set[str], deadline: float) -> None:
+def _wait_for_ends(host: Host, table: MonitorTable, plan: Plan, deadline: float) -> list[float]:
     """Return when no monitor is said to be live. Start the host again to have the watchdog run.
 
-    The watchdog finds terminated instances, and completes the writes that kills cut off.
+    The watchdog finds terminated instances, wakes suspended ones that are to end, and completes the
+    writes that kills cut off.
+
+    Returns:
+        When the host was started again.
     """
-    look_again = time.time() + _WATCHDOG_PATIENCE
-    while time.time() < deadline and (live := {monitor_id for monitor_id, _ in table.live()}):
-        if time.time() > look_again and all(_ended(table, each) for each in live - terminated):
+    by_watchdog = {
+        monitor_id("chaos", job.id) for job in plan.jobs if job.has(*TERMINATES, Do.SUSPEND)
+    }
+    restarts: list[float] = []
+    started = time.time()
+    while time.time() < deadline and (live := still_live(table)):
+        others = time.time() < started + _PATIENCE
+        if time.time() > started + _WATCHDOG_PATIENCE and (
+            not others or all(_ended(table, each) for each in live - by_watchdog)
+        ):
+            restarts.append(time.time())
             host.stop()
             host.start()
-            look_again = time.time() + _WATCHDOG_PATIENCE
+            started = time.time()
         time.sleep(0.5)
+    return restarts
 
 
-def _ended(table: MonitorTable, monitor_id: str) -> bool:
-    row = table.get(monitor_id)
+def _ended(table: MonitorTable, id_: str) -> bool:
+    row = table.get(id_)
     return row is not None and row.state.final
