@@ -64,7 +64,9 @@ async def clean(
     """Remove monitors along the list, then other instances, until done or at the deadline."""
     cutoff = services.now() - services.settings.retention
     run = _Run(client, services, deadline)
-    after = await run.remove_monitors(services.monitors.ended_before(cutoff, progress.after or ""))
+    after = await run.remove_monitors(
+        services.monitors.list.ended_before(cutoff, progress.after or "")
+    )
     await long_at_store(services.intents.remove_old, services.now())
     through, asked_at = progress.purged_through, progress.strays_at
     if after is None and (span := strays(progress, cutoff, services.now())):
@@ -113,7 +115,7 @@ class _Run:
         while batch := await long_at_store(lambda: list(islice(due, _BATCH))):
             tried = await asyncio.gather(*(self._try(each) for each in batch))
             gone = [each.ended for each in tried if each.gone]
-            await long_at_store(self._services.monitors.unlist, gone)
+            await long_at_store(self._services.monitors.list.remove, gone)
             left = [each.ended for each in tried if each.gone is None]
             if left:
                 first = batch.index(left[0])

@@ -8,13 +8,13 @@ wrote to it since its transition read it. Every other write is an upsert or a de
 follows from the monitor, so the indexes can be repaired at any time, and twice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from adapters import monitor_entities as entities
+from adapters.monitor_list import Ended, MonitorList, readers
 from adapters.table import (
     BATCH,
     Entity,
@@ -33,8 +33,6 @@ from domain.monitors.transitions import Transition
 
 TABLE = "Monitors"
 _ATTEMPTS = 10
-_ENTRIES_READ = 5_000  # for a filter by label, in one request
-_readers = ThreadPoolExecutor(32, "reader")  # of rows, for all lists that are asked for at once
 
 
 class Stored(NamedTuple):
@@ -88,25 +86,12 @@ class Claim(NamedTuple):
     key: str
 
 
-class Ended(NamedTuple):
-    """An entry in `~list` of a run that ended.
-
-    Attributes:
-        monitor_id: The id of the monitor.
-        run: The number of the run.
-        key: The row key of the entry.
-    """
-
-    monitor_id: str
-    run: int
-    key: str
-
-
 class MonitorTable:
     """The store of monitors. Every method raises `StoreUnavailable` if the store fails."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.list = MonitorList(table, self.get)
 
     @classmethod
     def connect(cls, **where: Any) -> "MonitorTable":
@@ -181,6 +166,13 @@ class MonitorTable:
                 return Written(before, now)
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
+    def check_list(self, after: str, size: int) -> str:
+        """Put right what a slice of the list tells wrong; see `MonitorList.check`."""
+        wrong, end = self.list.check(after, size)
+        for row in wrong:
+            self.sync_indexes(row)
+        return end
+
     def sync_indexes(self, row: MonitorRow) -> None:
         """Bring what helps to find a monitor in line with its row; doing it twice is fine.
 
@@ -213,7 +205,7 @@ class MonitorTable:
         return found
 
     def remove(self, known: Snapshot) -> bool:
-        """Remove an ended monitor and its log; call `unlist` afterwards.
+        """Remove an ended monitor and its log; call `list.remove` afterwards.
 
         Returns:
             Whether this call removed it: not if somebody wrote to its row since it was read.
@@ -232,16 +224,6 @@ class MonitorTable:
             lines = lines[BATCH:]
         return self._table.commit([*lines, delete_unchanged(entity)])
 
-    def unlist(self, gone: Sequence[Ended]) -> None:
-        """Remove the list entries of monitors that were removed, or went on as the next run."""
-        for begin in range(0, len(gone), BATCH):
-            keys = [each.key for each in gone[begin : begin + BATCH]]
-            deletes = [("delete", {"PartitionKey": entities.LIST, "RowKey": key}) for key in keys]
-            if not self._table.commit(deletes):
-                # One entry was gone already, so the transaction removed none.
-                for key in keys:
-                    self._table.delete(entities.LIST, key)
-
     # -- looking up -----------------------------------------------------------------------
 
     def get(self, monitor_id: str) -> MonitorRow | None:
@@ -254,6 +236,11 @@ class MonitorTable:
         earlier = ids.earlier_id(source, job_id)
         row = self.get(earlier) if earlier else None
         return row or self.get(ids.monitor_id(source, job_id))
+
+    def with_job(self, job_id: str, sources: Iterable[str]) -> list[MonitorRow]:
+        """The monitors of a job id in these sources, newest first."""
+        rows = readers.map(lambda source: self.of_job(source, job_id), sources)
+        return sorted(filter(None, rows), key=entities.list_key)
 
     def snapshot(self, monitor_id: str) -> Snapshot | None:
         """The row of a monitor with its entity, or None."""
@@ -309,96 +296,6 @@ class MonitorTable:
     def drop_live(self, monitor_id: str, run: int) -> None:
         """Remove the entry of a run in `~live`."""
         self._table.delete(entities.LIVE, entities.live_key(monitor_id, run))
-
-    def check_list(self, after: str, size: int) -> str:
-        """Hold a slice of the list against the rows, and put right what differs.
-
-        Args:
-            after: Where the slice before ended; empty for the beginning.
-            size: How many entries the slice has at the most.
-
-        Returns:
-            Where the slice ended; empty at the end of the list.
-        """
-        where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
-        found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
-        with reading():
-            entries = [
-                (each["RowKey"], each["monitorId"], each["run"], each["state"]) for each in found
-            ]
-        for key, monitor_id, run, state in entries:
-            row = self.get(monitor_id)
-            if row is None or row.run != run:
-                self._table.delete(entities.LIST, key)
-            elif row.state != state:
-                self.sync_indexes(row)
-        return entries[-1][0] if len(entries) == size else ""
-
-    def page(
-        self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
-    ) -> tuple[list[MonitorRow], str | None]:
-        """Monitors, newest first.
-
-        Args:
-            size: How many at the most.
-            after: The key that the page before returned; empty for the first page.
-            label: `name:value`; a filter that the store has no index for, so that the page may be
-                short.
-            **equal: Filters by `state` and `source`; None filters nothing.
-
-        Returns:
-            The rows, and the key after which the next page begins; None at the end.
-        """
-        where = "PartitionKey eq @list and RowKey gt @after"
-        filters = {name: value for name, value in equal.items() if value is not None}
-        where += "".join(f" and {name} eq @{name}" for name in filters)
-        values = {"list": entities.LIST, "after": after, **filters}
-        entries = self._table.query(where, values, top=None if label else size + 1)
-        found: list[Entity] = []
-        last = ""
-        for entry in islice(entries, _ENTRIES_READ if label else size + 1):
-            if len(found) == size:
-                break
-            with reading():
-                if label is None or entities.has_label(entry, label):
-                    found.append(entry)
-                last = entry["RowKey"]
-        else:
-            at_end = next(entries, None) is None
-            return self._rows(found, filters), None if at_end else last
-        return self._rows(found, filters), last
-
-    def with_job(self, job_id: str, sources: Iterable[str]) -> list[MonitorRow]:
-        """The monitors of a job id in these sources, newest first."""
-        rows = _readers.map(lambda source: self.of_job(source, job_id), sources)
-        return sorted(filter(None, rows), key=entities.list_key)
-
-    def _rows(self, entries: list[Entity], filters: Mapping[str, str]) -> list[MonitorRow]:
-        rows = _readers.map(lambda entry: self._listed(entry, filters), entries)
-        return [row for row in rows if row]
-
-    def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
-        """The monitor of a list entry as it is now; None if the entry is out of date."""
-        with reading():
-            monitor_id, run = entity["monitorId"], entity["run"]
-        row = self.get(monitor_id)
-        if row is None or row.run != run:
-            return None
-        return row if filters.get("state", row.state) == row.state else None
-
-    def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
-        """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.
-
-        All began before it, so the list is read from there.
-        """
-        begin = max(entities.moment_key(cutoff), after)
-        for entity in self._table.query(
-            "PartitionKey eq @list and RowKey gt @begin and endedAt lt @cutoff",
-            {"list": entities.LIST, "begin": begin, "cutoff": cutoff},
-        ):
-            with reading():
-                ended = Ended(entity["monitorId"], entity["run"], entity["RowKey"])
-            yield ended
 
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:

@@ -41,7 +41,7 @@ async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     job_id = query(req).get("jobId")
     if job_id is None:
         filters = {name: query(req).get(name) for name in ("state", "source", "label")}
-        rows, more = await at_store(services.monitors.page, top, after, **filters)
+        rows, more = await at_store(services.monitors.list.page, top, after, **filters)
     else:
         source = query(req).get("source")
         sources = services.sources.by_name if source is None else [source]

@@ -49,7 +49,7 @@ def row() -> MonitorRow:
 
 def for_removal(table: MonitorTable, monitor_id: str, before: datetime = LATER) -> list[Ended]:
     """What the cleanup finds of a monitor."""
-    return [each for each in table.ended_before(before) if each.monitor_id == monitor_id]
+    return [each for each in table.list.ended_before(before) if each.monitor_id == monitor_id]
 
 
 def take_away(table: MonitorTable, ended: Ended) -> bool:
@@ -61,7 +61,7 @@ def remove(table: MonitorTable, monitor_id: str) -> bool:
     """As the cleanup does."""
     found = for_removal(table, monitor_id)
     removed = [take_away(table, each) for each in found]
-    table.unlist(found)
+    table.list.remove(found)
     return removed == [True]
 
 
@@ -339,7 +339,7 @@ def test_a_live_monitor_is_not_removed(table: MonitorTable, row: MonitorRow) -> 
     assert not take_away(table, found[0])
     assert read_before
     assert not table.remove(read_before)
-    table.unlist(found)  # it is not there any more
+    table.list.remove(found)  # it is not there any more
     assert table.get(row.id) == again
     assert listed(table, jobId=row.job_id) == [row.id]
     end(table, again)
@@ -357,11 +357,11 @@ def test_the_list_loses_what_was_removed_and_nothing_else(
         each = row.model_copy(update={"id": id_, "source": row.job_id, "started_at": started_at})
         table.claim(each)
         end(table, each)
-    found = [each for each in table.ended_before(LATER) if each.monitor_id in ids]
+    found = [each for each in table.list.ended_before(LATER) if each.monitor_id in ids]
     assert [each.monitor_id for each in found] == ids[::-1]
-    table.unlist(found[7:8])
-    table.unlist(found[:209])
-    left = [each for each in table.ended_before(LATER) if each.monitor_id in ids]
+    table.list.remove(found[7:8])
+    table.list.remove(found[:209])
+    left = [each for each in table.list.ended_before(LATER) if each.monitor_id in ids]
     assert left == found[209:]
 
 
@@ -383,7 +383,7 @@ def listed(table: MonitorTable, **equal: str | None) -> list[str]:
     ids: list[str] = []
     after: str | None = ""
     while after is not None:
-        rows, after = table.page(2, after, **equal)
+        rows, after = table.list.page(2, after, **equal)
         ids += [each.id for each in rows]
     return ids
 
@@ -475,7 +475,7 @@ def test_a_page_by_label_goes_on_where_it_stopped(
     table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Table storage has no index for labels, so a request reads a part of the list."""
-    monkeypatch.setattr("adapters.monitor_table._ENTRIES_READ", 3)
+    monkeypatch.setattr("adapters.monitor_list._ENTRIES_READ", 3)
     ids = []
     for number in range(8):
         labels = {"team": "sales" if number % 4 == 0 else "hr"}
@@ -525,7 +525,7 @@ def test_a_store_that_is_down_is_told_without_its_key(nowhere: str, row: Monitor
         lambda: table.get(row.id),
         lambda: poll(table, row, "busy"),
         lambda: end(table, row),
-        lambda: list(table.ended_before(NOW)),
+        lambda: list(table.list.ended_before(NOW)),
     )
     for call in calls:
         with pytest.raises(StoreUnavailable) as error:
@@ -538,7 +538,7 @@ def test_a_table_that_is_not_there_yet_is_made(tmp_path: Path, row: MonitorRow) 
         table = MonitorTable.connect(connection=azurite.connection_string)
         assert table.get(row.id) is None
         assert table.read(row.id) is None
-        assert list(table.ended_before(NOW)) == []
+        assert list(table.list.ended_before(NOW)) == []
         assert not poll(table, row, "busy")
         assert table.claim(row)
         assert table.get(row.id) == row

@@ -29,7 +29,7 @@ def test_a_page_reads_its_rows_in_parallel(store: Store) -> None:
         for number in range(40):
             table.claim(new_row(number))
         slow.seconds, slow.calls, slow.most_at_once = 0.2, 0, 0
-        rows, more = table.page(30)
+        rows, more = table.list.page(30)
         assert [row.job_id for row in rows] == [f"job-{number}" for number in range(39, 9, -1)]
         assert more
         assert slow.calls == 31

@@ -54,7 +54,7 @@ def entries(lab: Lab, partition: str, monitor_id: str) -> list[str]:
 
 
 def listed(lab: Lab, job_id: str) -> list[MonitorRow]:
-    return lab.table.page(10, jobId=job_id)[0]
+    return lab.table.list.page(10, jobId=job_id)[0]
 
 
 def is_watched(lab: Lab, job_id: str) -> None:
@@ -632,11 +632,11 @@ def test_an_end_put_right_late_takes_no_other_run_out_of_sight(lab: Lab) -> None
     stored = lab.table.get(monitor_id)
     assert stored is not None
     # It leads to the run before until the cleanup comes by.
-    found = lab.table.ended_before(lab.host.now + timedelta(hours=1))
+    found = lab.table.list.ended_before(lab.host.now + timedelta(hours=1))
     late = [each for each in found if each.monitor_id == monitor_id]
     assert [each.run for each in late] == [2, 1]
     assert lab.table.ended(late[1]) is None
-    lab.table.unlist(late[1:])
+    lab.table.list.remove(late[1:])
     ended_well(lab, job_id, run=2)
 
 

@@ -364,7 +364,7 @@ def test_a_watch_that_was_terminated_and_purged_stays_ended(lab: Lab, seen: bool
         assert row.reason == "over"
         assert row.ended_at is not None
         assert abs(row.ended_at - at) < timedelta(seconds=2)
-    assert [each.id for each in lab.table.page(9, state="Terminated")[0]] == [monitor_id]
+    assert [each.id for each in lab.table.list.page(9, state="Terminated")[0]] == [monitor_id]
 
 
 def test_a_purge_is_told_from_a_lost_hub(lab: Lab) -> None:

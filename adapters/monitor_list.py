@@ -1,0 +1,139 @@
+"""The list of all runs in Table storage, newest first: an index of the monitors.
+
+It is read in the order of its keys, since Table storage sorts by nothing else. An entry may be out of
+date: its row says what holds. `adapters.monitor_table` writes the entries.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from adapters import monitor_entities as entities
+from adapters.table import BATCH, Entity, Table, reading
+from domain.monitors.monitor import MonitorRow
+
+_ENTRIES_READ = 5_000  # for a filter by label, in one request
+
+readers = ThreadPoolExecutor(32, "reader")
+"""Threads that read rows, for all lists that are asked for at once."""
+
+
+class Ended(NamedTuple):
+    """An entry in `~list` of a run that ended.
+
+    Attributes:
+        monitor_id: The id of the monitor.
+        run: The number of the run.
+        key: The row key of the entry.
+    """
+
+    monitor_id: str
+    run: int
+    key: str
+
+
+class MonitorList:
+    """The entries of `~list`. Every method raises `StoreUnavailable` if the store fails."""
+
+    def __init__(self, table: Table, row: Callable[[str], MonitorRow | None]) -> None:
+        """Use the entries in a table; `row` reads the row of a monitor."""
+        self._table, self._row = table, row
+
+    def page(
+        self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
+    ) -> tuple[list[MonitorRow], str | None]:
+        """Monitors, newest first.
+
+        Args:
+            size: How many at the most.
+            after: The key that the page before returned; empty for the first page.
+            label: `name:value`; a filter that the store has no index for, so that the page may be
+                short.
+            **equal: Filters by `state` and `source`; None filters nothing.
+
+        Returns:
+            The rows, and the key after which the next page begins; None at the end.
+        """
+        where = "PartitionKey eq @list and RowKey gt @after"
+        filters = {name: value for name, value in equal.items() if value is not None}
+        where += "".join(f" and {name} eq @{name}" for name in filters)
+        values = {"list": entities.LIST, "after": after, **filters}
+        entries = self._table.query(where, values, top=None if label else size + 1)
+        found: list[Entity] = []
+        last = ""
+        for entry in islice(entries, _ENTRIES_READ if label else size + 1):
+            if len(found) == size:
+                break
+            with reading():
+                if label is None or entities.has_label(entry, label):
+                    found.append(entry)
+                last = entry["RowKey"]
+        else:
+            at_end = next(entries, None) is None
+            return self._rows(found, filters), None if at_end else last
+        return self._rows(found, filters), last
+
+    def _rows(self, entries: list[Entity], filters: Mapping[str, str]) -> list[MonitorRow]:
+        rows = readers.map(lambda entry: self._listed(entry, filters), entries)
+        return [row for row in rows if row]
+
+    def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
+        """The monitor of a list entry as it is now; None if the entry is out of date."""
+        with reading():
+            monitor_id, run = entity["monitorId"], entity["run"]
+        row = self._row(monitor_id)
+        if row is None or row.run != run:
+            return None
+        return row if filters.get("state", row.state) == row.state else None
+
+    def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
+        """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.
+
+        All began before it, so the list is read from there.
+        """
+        begin = max(entities.moment_key(cutoff), after)
+        for entity in self._table.query(
+            "PartitionKey eq @list and RowKey gt @begin and endedAt lt @cutoff",
+            {"list": entities.LIST, "begin": begin, "cutoff": cutoff},
+        ):
+            with reading():
+                ended = Ended(entity["monitorId"], entity["run"], entity["RowKey"])
+            yield ended
+
+    def check(self, after: str, size: int) -> tuple[list[MonitorRow], str]:
+        """Hold a slice of the list against the rows; an entry without a row of its run is removed.
+
+        Args:
+            after: Where the slice before ended; empty for the beginning.
+            size: How many entries the slice has at the most.
+
+        Returns:
+            The rows of which the list tells another state, and where the slice ended: empty at the
+            end of the list.
+        """
+        where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
+        found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
+        with reading():
+            entries = [
+                (each["RowKey"], each["monitorId"], each["run"], each["state"]) for each in found
+            ]
+        wrong = []
+        for key, monitor_id, run, state in entries:
+            row = self._row(monitor_id)
+            if row is None or row.run != run:
+                self._table.delete(entities.LIST, key)
+            elif row.state != state:
+                wrong.append(row)
+        return wrong, entries[-1][0] if len(entries) == size else ""
+
+    def remove(self, gone: Sequence[Ended]) -> None:
+        """Remove the list entries of monitors that were removed, or went on as the next run."""
+        for begin in range(0, len(gone), BATCH):
+            keys = [each.key for each in gone[begin : begin + BATCH]]
+            deletes = [("delete", {"PartitionKey": entities.LIST, "RowKey": key}) for key in keys]
+            if not self._table.commit(deletes):
+                # One entry was gone already, so the transaction removed none.
+                for key in keys:
+                    self._table.delete(entities.LIST, key)
