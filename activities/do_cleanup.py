@@ -11,7 +11,7 @@ import azure.durable_functions as df
 
 from adapters import hub
 from adapters.event_log import log_event
-from adapters.monitor_table import Ended
+from adapters.monitor_list import Ended
 from adapters.services import Services, get_services
 from adapters.threads import long_at_store
 from domain import names
@@ -64,9 +64,8 @@ async def clean(
     """Remove monitors along the list, then other instances, until done or at the deadline."""
     cutoff = services.now() - services.settings.retention
     run = _Run(client, services, deadline)
-    after = await run.remove_monitors(
-        services.monitors.list.ended_before(cutoff, progress.after or "")
-    )
+    ended = services.monitors.list.ended_before(cutoff, progress.after or "")
+    after = await run.remove_monitors(ended)
     await long_at_store(services.intents.remove_old, services.now())
     through, asked_at = progress.purged_through, progress.strays_at
     if after is None and (span := strays(progress, cutoff, services.now())):

@@ -1,7 +1,7 @@
 """The list of all runs in Table storage, newest first: an index of the monitors.
 
-It is read in the order of its keys, since Table storage sorts by nothing else. An entry may be out of
-date: its row says what holds. `adapters.monitor_table` writes the entries.
+The list is read in the order of its keys, since Table storage sorts by nothing else. An entry may
+be out of date: the row of its monitor says what holds. `adapters.monitor_table` writes the entries.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,7 +9,8 @@ import pytest
 from azure.data.tables import UpdateMode
 
 from adapters.monitor_entities import list_entity, live_entity
-from adapters.monitor_table import Ended, MonitorTable
+from adapters.monitor_list import Ended
+from adapters.monitor_table import MonitorTable
 from adapters.table import Table
 from demo.azurite import Azurite
 from demo.ports import free_ports

@@ -7,7 +7,8 @@ import pytest
 
 from adapters.app_state import AppState, Place
 from adapters.intents import Intents
-from adapters.monitor_table import TABLE, Ended, MonitorTable
+from adapters.monitor_list import Ended
+from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import Table
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
