@@ -79,7 +79,7 @@ def test_one_faulty_source_disables_itself(store: Azurite, tmp_path: Path) -> No
         assert health.status_code == 200
         assert health.json() == {"status": "degraded", "disabledSources": 1, "faults": 1}
         details = api.call("GET", "/api/health/details")
-        assert details.json() | {"errors": []} == health.json() | {"errors": []}
+        assert details.json().items() > health.json().items()
         assert "colour" in str(details.json()["errors"])
         refused = api.post({"source": "bad", "jobId": new_job_id()})
         assert refused.status_code == 503
