@@ -12,7 +12,7 @@ from domain.errors import Fault, InvalidInput, NoSuchMonitor
 from domain.text import whole_number
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
-from triggers.requests import refuse_unknown
+from triggers.requests import query, refuse_unknown
 from triggers.require_monitor import named_id
 
 bp = df.Blueprint()
@@ -58,7 +58,7 @@ async def get_monitor(
 
 
 def _log_after(req: func.HttpRequest) -> int | None:
-    text = req.params.get("logAfter")
+    text = query(req).get("logAfter")
     if text is None:
         return None
     number = whole_number(text)
