@@ -9,9 +9,10 @@ followed by a look at the instance. If the hub does not answer, every function r
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,7 +20,6 @@ from azure.durable_functions import OrchestrationRuntimeStatus
 from pydantic import ValidationError
 
 from adapters.ends import tell_end
-from adapters.monitor_table import MonitorTable
 from adapters.services import Services
 from adapters.threads import at_store
 from domain import names
@@ -39,7 +39,7 @@ _ENDED = [
     OrchestrationRuntimeStatus.Terminated,
     OrchestrationRuntimeStatus.Canceled,
 ]
-_PATIENCE, _LOOK_AGAIN = 5.0, 0.05  # seconds
+_LOOK_AGAIN, _LONGEST_PAUSE = 0.05, 0.5  # seconds
 
 
 async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
@@ -95,7 +95,7 @@ async def hub_since(client: df.DurableOrchestrationClient, services: Services) -
 async def hint(
     client: df.DurableOrchestrationClient,
     row: MonitorRow,
-    monitors: MonitorTable,
+    services: Services,
     *,
     wake: bool = False,
 ) -> None:
@@ -104,13 +104,13 @@ async def hint(
     Args:
         client: The durable client.
         row: The row of the watch.
-        monitors: The store.
+        services: The services.
         wake: Whether a suspended watch is resumed, since it handles no event before.
 
     Raises:
         StoreUnavailable: The task hub did not take the hint.
     """
-    await ensure_watched(client, row, monitors)
+    await ensure_watched(client, row, services)
     try:
         if wake:
             await resume_suspended(client, row)
@@ -130,12 +130,13 @@ async def resume_suspended(client: df.DurableOrchestrationClient, row: MonitorRo
 
 
 async def ensure_watched(
-    client: df.DurableOrchestrationClient, row: MonitorRow, monitors: MonitorTable
+    client: df.DurableOrchestrationClient, row: MonitorRow, services: Services
 ) -> bool:
     """Start the orchestrator of a live row unless it runs. Two calls, also at once, do no harm.
 
-    An earlier caller may have been cut off before it wrote the indexes, so every start writes
-    them.
+    An earlier run that has stored its end, which let this one begin, may be about to complete: the
+    start waits for that. An earlier caller may have been cut off before it wrote the indexes, so
+    every start writes them.
 
     Returns:
         Whether the orchestrator was started.
@@ -144,48 +145,59 @@ async def ensure_watched(
         StoreUnavailable: The task hub did not take the start. The row stays, and the next
             caller starts it.
     """
-    instance = await find(client, row.id)
-    patience = _PATIENCE
-    while instance and not instance.ended and instance.run != row.run and patience > 0:
-        # The earlier run has stored its end, which let this one begin, and is about to complete.
-        await asyncio.sleep(_LOOK_AGAIN)
-        patience -= _LOOK_AGAIN
-        instance = await find(client, row.id)
-    if instance and instance.run == row.run:
-        if not instance.ended:
-            return False
-        # The instance may have ended since the row was read. If its end is stored, all is done.
-        known = await at_store(monitors.get, row.id)
-        if known is None or known.run != row.run:
-            return False
-        if effective_row(known, instance, None, row.started_at).state.final:
-            return False
-    started = await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire())
-    if started:
-        await at_store(monitors.sync_indexes, row)
-    return started
+    async for instance in _looks(client, row, services):
+        if instance and instance.run == row.run:
+            if not instance.ended:
+                return False
+            # The instance may have ended since the row was read. If its end is stored, all is done.
+            known = await at_store(services.monitors.get, row.id)
+            if known is None or known.run != row.run:
+                return False
+            if effective_row(known, instance, None, row.started_at).state.final:
+                return False
+        if instance and not instance.ended:
+            continue
+        if await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire()):
+            await at_store(services.monitors.sync_indexes, row)
+            return True
+        # Something runs under that id by now: this run, or the earlier one after all.
+    raise StoreUnavailable("the task hub has not ended the earlier run of this monitor yet")
 
 
-async def remove_earlier(client: df.DurableOrchestrationClient, row: MonitorRow) -> None:
+async def remove_earlier(
+    client: df.DurableOrchestrationClient, row: MonitorRow, services: Services
+) -> None:
     """Remove the instance of an earlier run: terminate it, wait for its end, purge it.
 
     Raises:
         StoreUnavailable: The instance did not end in time. The watchdog goes on from here.
     """
-    patience, told = _PATIENCE, False
-    while (instance := await find(client, row.id)) and instance.run != row.run:
-        if instance.ended:
-            with _errors():
-                await client.purge_instance_history(row.id)
+    told = False
+    async for instance in _looks(client, row, services):
+        if instance is None or instance.run == row.run:
             return
-        if patience <= 0:
-            raise StoreUnavailable("the task hub did not end the stuck instance")
-        if not told:
-            with _errors():
+        with _errors():
+            if instance.ended:
+                await client.purge_instance_history(row.id)
+                return
+            if not told:
                 await client.terminate(row.id, "Removed to free a stuck monitor.")
-            told = True
-        await asyncio.sleep(_LOOK_AGAIN)
-        patience -= _LOOK_AGAIN
+        told = True
+    raise StoreUnavailable("the task hub did not end the stuck instance")
+
+
+async def _looks(
+    client: df.DurableOrchestrationClient, row: MonitorRow, services: Services
+) -> AsyncIterator[Instance | None]:
+    """The instance of a monitor, again and again, as long as the hub may take for a change."""
+    deadline = monotonic() + services.settings.hub_patience.total_seconds()
+    pause = _LOOK_AGAIN
+    while True:
+        yield await find(client, row.id)
+        if monotonic() >= deadline:
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 async def purge(client: df.DurableOrchestrationClient, instance_id: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from adapters.host_json import hub_patience
 from domain.errors import ConfigurationFault, Fault
 from domain.sources.url import url_faults
 from domain.text import whole_number
@@ -50,6 +51,7 @@ class Settings:
         table_connection: A connection string of Table storage; this or `table_service_uri`.
         table_service_uri: The Table endpoint, used with the app's identity.
         client_id: The user-assigned identity to use, if any.
+        hub_patience: How long to wait for the task hub: see `adapters.host_json`.
         hub_urls: Whether answers carry the management URLs, which hold a key of the whole hub.
     """
 
@@ -60,6 +62,7 @@ class Settings:
     table_connection: str | None
     table_service_uri: str | None
     client_id: str | None
+    hub_patience: timedelta
     hub_urls: bool = True
 
 
@@ -69,11 +72,15 @@ def read_settings() -> Settings:
     Raises:
         ConfigurationFault: Names every setting that is missing or wrong.
     """
-    return parse_settings(os.environ)
+    try:
+        host_json = (APP_FOLDER / "host.json").read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):  # the host says so, and starts nothing
+        host_json = ""
+    return parse_settings(os.environ, host_json)
 
 
-def parse_settings(values: Mapping[str, str]) -> Settings:
-    """The settings in `values`. See `read_settings`."""
+def parse_settings(values: Mapping[str, str], host_json: str = "") -> Settings:
+    """The settings in `values` and in the text of host.json. See `read_settings`."""
     faults: list[Fault] = []
     connection, uri, client_id = _table(values, faults)
     retention = whole_number(values.get("RETENTION_DAYS", "30")) or 0
@@ -97,6 +104,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         table_connection=connection,
         table_service_uri=uri,
         client_id=client_id,
+        hub_patience=hub_patience(host_json),
         hub_urls=urls == "hub",
     )
 

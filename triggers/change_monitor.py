@@ -47,5 +47,5 @@ async def change_monitor(
     if written is None:
         return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row.to_wire())
     log_event("settingsChanged", written.now, settings=sorted(settings), by=caller(req))
-    await hub.hint(client, written.now, services.monitors)
+    await hub.hint(client, written.now, services)
     return json_answer(HTTPStatus.OK, {"monitor": written.now.to_wire()})

@@ -36,5 +36,5 @@ async def notify_monitor(
     row = await hub.current_row(client, services, await require_monitor(req, services))
     if row.state.final:
         return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
-    await hub.hint(client, row, services.monitors)
+    await hub.hint(client, row, services)
     return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})

@@ -45,7 +45,7 @@ async def restart_monitor(
         what = "The watch has ended. POST /api/monitors begins a new one (fresh, if its job ended)."
         return problem(HTTPStatus.CONFLICT, what)
     again = written.now
-    await hub.remove_earlier(client, again)
-    await hub.ensure_watched(client, again, services.monitors)
+    await hub.remove_earlier(client, again, services)
+    await hub.ensure_watched(client, again, services)
     log_event("restarted", again, by=caller(req))
     return check_status(req, client, services, again, HTTPStatus.ACCEPTED)

@@ -185,7 +185,7 @@ async def _watch(call: Call, job: Job) -> func.HttpResponse:
         differences = [] if is_new else call.start.request.differences(row)
         if differences:
             return _different(row, differences)
-        await hub.ensure_watched(call.client, row, services.monitors)
+        await hub.ensure_watched(call.client, row, services)
     status = HTTPStatus.ACCEPTED if is_new else HTTPStatus.OK
     if call.key:
         note = partial(services.intents.note, call.key, status=int(status), monitorId=row.id)
@@ -213,7 +213,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         if await at_store(services.monitors.change, again.id, begin):
             if reused:
                 await at_store(tell_end, services, ended)
-                await hub.remove_earlier(client, again)
+                await hub.remove_earlier(client, again, services)
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")
 

@@ -52,7 +52,7 @@ async def stop_monitor(
     if written:
         row = written.now
         _log(row, stop)
-        await hub.hint(client, row, services.monitors, wake=True)
+        await hub.hint(client, row, services, wake=True)
     known = await at_store(services.monitors.get, row.id)
     row = known or row
     if not row.state.final:

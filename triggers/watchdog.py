@@ -196,8 +196,8 @@ async def watch_over(
         case Recovery.RESUME:
             note = partial(transitions.resumed, run=row.run, at=now)
             await at_store(services.monitors.change, row.id, note)
-            await hub.remove_earlier(client, row)
-            await hub.ensure_watched(client, row, services.monitors)
+            await hub.remove_earlier(client, row, services)
+            await hub.ensure_watched(client, row, services)
             log_event("resumed", row, found=status or "no instance")
         case Recovery.WAKE:
             await hub.resume_suspended(client, row)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import azure.durable_functions as df
 import pytest
@@ -203,10 +204,10 @@ def test_a_caller_that_read_the_row_before_the_end_starts_no_second_watch(lab: L
     lab.source.behave(job_id, DONE)
     before = claim(lab, job_id)
     client = df.DurableOrchestrationClient(lab.host._app.client_binding)
-    assert lab.host._run(hub.ensure_watched(client, before, lab.table))
+    assert lab.host._run(hub.ensure_watched(client, before, get_services()))
     lab.host.run_until(lab.ended(job_id))
     lab.host.wait_for(before.id, "Completed")
-    assert not lab.host._run(hub.ensure_watched(client, before, lab.table))
+    assert not lab.host._run(hub.ensure_watched(client, before, get_services()))
     lab.host.advance(minutes=1)
     assert polls(lab, job_id) == 1
 
@@ -265,6 +266,60 @@ def test_a_stuck_monitor_is_freed_by_a_restart(lab: Lab) -> None:
     lab.host.run_until(lab.ended(job_id), seconds=5)
     assert lab.state(job_id) == "Succeeded"
     assert requests.post(url, timeout=30).status_code == 409
+
+
+def test_a_start_that_lost_the_race_to_an_earlier_run_tries_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2: an answer of success without an instance was left to the watchdog."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=1)
+    row = lab.row(started["id"])
+    expired = row.ended(Verdict(state=State.EXPIRED, reason="x", ended_at=lab.host.now))
+    terminate(lab.table, expired)  # its instance goes on for a while
+    find, looks = hub.find, []
+
+    async def late(client: Any, instance_id: str) -> Instance | None:
+        looks.append(instance_id)
+        if len(looks) == 1:
+            return None  # as if it were gone, so that the start is refused
+        if len(looks) == 5:
+            lab.host.terminate(instance_id)
+        return await find(client, instance_id)
+
+    monkeypatch.setattr(hub, "find", late)
+    answer = lab.api.post({"jobId": job_id, "pollIntervalSeconds": 60})
+    assert answer.status_code == 202
+    assert len(looks) >= 5
+    instance = lab.host._run(
+        find(df.DurableOrchestrationClient(lab.host._app.client_binding), row.id)
+    )
+    assert (instance.run, instance.ended) == (2, False)
+
+
+def test_a_start_that_waits_in_vain_for_an_earlier_run_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is claimed all the same, and the watchdog frees it."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(seconds=1)
+    row = lab.row(started["id"])
+    expired = row.ended(Verdict(state=State.EXPIRED, reason="x", ended_at=lab.host.now))
+    terminate(lab.table, expired)
+    hasty = replace(get_services().settings, hub_patience=timedelta(0))
+    services = replace(get_services(), settings=hasty)
+    monkeypatch.setattr("triggers.start_monitor.get_services", lambda: services)
+    answer = lab.api.post({"jobId": job_id, "pollIntervalSeconds": 60})
+    assert answer.status_code == 503
+    assert "has not ended the earlier run" in answer.json()["detail"]
+    assert (lab.row(row.id).run, lab.row(row.id).state) == (2, "Monitoring")
+    lab.host.advance(minutes=11)
+    assert lab.row(row.id).polls
+    assert json.loads(lab.host.status(row.id)["input"])["run"] == 2
 
 
 @pytest.mark.parametrize("input_", [{"runs": "many"}, {"purgedThrough": "x"}, ["x"], "x", 7])

@@ -17,11 +17,13 @@ from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import BATCH, Entity, Operation, Table
 from devhost.events import stamp
 from devhost.store import Store
+from domain.errors import StoreUnavailable
 from domain.monitors.monitor import MonitorRow, State, Verdict
 from domain.monitors.monitor_id import monitor_id
 from tests.changes import poll, terminate
 
 LIFE = timedelta(minutes=10)
+_ATTEMPTS = 20
 
 
 class _Read(dict[str, Any]):
@@ -96,7 +98,19 @@ def _transactions(memory: _Memory) -> Iterator[list[Operation]]:
 def _write(connection: str, transactions: list[list[Operation]]) -> None:
     table = Table.connect(TABLE, connection=connection)
     for transaction in transactions:
-        table.commit(transaction)
+        _commit(table, transaction)
+
+
+def _commit(table: Table, transaction: list[Operation]) -> None:
+    """Upserts, which may be sent twice: a busy Azurite takes longer than the app waits."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            table.commit(transaction)
+        except StoreUnavailable:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def copy_instance(state: Path, model: str, rows: Iterable[MonitorRow]) -> None:
