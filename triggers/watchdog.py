@@ -213,4 +213,6 @@ async def watch_over(
                 last_poll_at=row.last_poll_at,
                 runtime_status=status,
             )
+            if instance and not instance.suspended:
+                await hub.hint(client, row, services.monitors)
     return todo

@@ -241,8 +241,13 @@ def retry_pause(attempts: int) -> timedelta:
 
 
 def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:
-    """The time of the poll that follows a hint at the time `now`."""
-    return now if watch.last_poll_at is None else max(now, watch.last_poll_at + POLL_GAP)
+    """The time of the poll that follows a hint at the time `now`.
+
+    The time of the last poll is a claim of the input: one in the future counts as `now`.
+    """
+    if watch.last_poll_at is None:
+        return now
+    return max(now, min(watch.last_poll_at, now) + POLL_GAP)
 
 
 def _unsettled(fields: MonitorFields, rules: Rules | None) -> timedelta | None:

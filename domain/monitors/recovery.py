@@ -7,7 +7,8 @@
    a claim that never started recovers, and so does a lost task hub. Nothing is done within a minute
    of the start: the caller may be about to start the instance.
 4. A suspended watch that is to end, by a wish to stop it or by its expire time, is resumed.
-5. A watch whose poll is overdue by three poll intervals and a minute is flagged stale.
+5. A watch whose poll is overdue by three poll intervals and a minute is flagged stale, and gets a
+   hint: a crafted input may have put its poll off for ever.
 """
 
 from datetime import datetime, timedelta

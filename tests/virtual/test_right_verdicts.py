@@ -323,6 +323,18 @@ def test_a_crafted_input_rules_nothing(lab: Lab, given: Body) -> None:
     assert lab.state(job_id) == "Succeeded"
 
 
+@pytest.mark.parametrize("last", [None, "2099-01-01T00:00:00Z"])
+def test_a_crafted_input_silences_no_watch(lab: Lab, last: str | None) -> None:
+    """I2: the time of the next poll is a claim, too."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id, timeoutSeconds=600)
+    lab.host.terminate(monitor_id)
+    lab.host.wait_for(monitor_id, "Terminated", minutes=1)
+    crafted(lab, monitor_id, nextPollAt="2099-01-01T00:00:00Z", lastPollAt=last)
+    lab.host.run_until(lab.ended(job_id), minutes=20)
+    assert lab.state(job_id) == "Expired"
+
+
 def test_without_a_row_nothing_is_written_and_nothing_cancelled(lab: Lab) -> None:
     job_id = new_job_id()
     monitor_id = watched(lab, job_id, onExpiry="cancel", timeoutSeconds=3_600)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tools.chaos.client import PATIENCE, Answer, Client, new_session
+from tools.chaos.client import Answer, Client, new_session
 from tools.chaos.job_system import JobSystem
 from tools.chaos.meddlers import Meddlers
 from tools.chaos.plan import Job, Plan
 
+_UNDER_WAY = 5.0  # seconds for a request with the same key to be answered
 _REPEATED_AFTER = 0.0, 0.3, 3.0  # seconds at the most, until the same request is sent again
 
 
@@ -116,7 +117,7 @@ class Callers:
             begun = time.time()
             while True:
                 answer, began_by = await self._post(job, rng, self._subject(job, key), key)
-                under_way = time.time() < begun + PATIENCE and not self.client.gives_up()
+                under_way = time.time() < begun + _UNDER_WAY and not self.client.gives_up()
                 if answer.status != 409 or not under_way:
                     break
                 await asyncio.sleep(rng.uniform(0.5, 2))

@@ -145,6 +145,8 @@ class Judge:
         ended = self.jobs.ended(job, stored_at)
         if ended is None or not row.state.job_ended or self.jobs.cancels[job.id]:
             return
+        if any("sleeps" in act.settings for act in job.acts):
+            return
         since = max(ended, row.started_at.timestamp())
         verdict.lags.append(stored_at - since)
         if since > self.calm:

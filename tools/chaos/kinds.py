@@ -63,28 +63,29 @@ def _ends(rng: Random, job: Job, life: float, seconds: float) -> Job:
     if rng.random() < 0.1:
         return replace(job, starts=(*job.starts, start + rng.uniform(0, seconds / 2)))
     if rng.random() < 0.4:
-        return _meddled_with(rng, replace(job, starts=job.starts[:1]), life)
+        return _meddled_with(rng, replace(job, starts=job.starts[:1]), life, seconds)
     return job
 
 
-def _meddled_with(rng: Random, job: Job, life: float) -> Job:
+def _meddled_with(rng: Random, job: Job, life: float, seconds: float) -> Job:
     """Operations, some of them before the start or after the end, that no verdict may come from."""
     acts = []
     for do in rng.choices(_HARMLESS, k=rng.choice((1, 1, 2, 3))):
         at = job.starts[0] + rng.uniform(-0.5 if do is Do.FORGE else 0, life + 5)
         settings = {"pollIntervalSeconds": rng.choice((1, 2, 3))} if do is Do.CHANGE else {}
-        acts.append(Act(at, do, settings))
+        # The watchdog frees a watch that a crafted start put to sleep, but a minute later.
+        sleeps = do is Do.FORGE and seconds > _HUB_KNOWN and rng.random() < 0.5
+        acts.append(Act(at, do, {"sleeps": 1} if sleeps else settings))
     return replace(job, acts=(*job.acts, *acts))
 
 
 def _expires(rng: Random, job: Job, life: float, seconds: float) -> Job:
     """A job that runs for ever."""
-    del seconds
     job = replace(
         job, begins_at=job.starts[0], timeout=round(life) + 1, on_expiry=rng.choice(_ON_EXPIRY)
     )
     if rng.random() < 0.4:
-        return _meddled_with(rng, replace(job, starts=job.starts[:1]), life)
+        return _meddled_with(rng, replace(job, starts=job.starts[:1]), life, seconds)
     return job
 
 

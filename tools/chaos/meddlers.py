@@ -36,7 +36,7 @@ class Meddlers:
         """Do one thing at its time."""
         if act.do is Do.FORGE:
             await self._client.at(act.at)
-            await self._forge(job, rng)
+            await self._forge(job, act, rng)
             return
         answer = await started
         await self._client.at(act.at)
@@ -113,15 +113,15 @@ class Meddlers:
         purge = await self._client.insist(rng, "DELETE", started["purgeHistoryDeleteUri"])
         self._expect(job, do, purge, 200, 404)
 
-    async def _forge(self, job: Job, rng: Random) -> None:
+    async def _forge(self, job: Job, act: Act, rng: Random) -> None:
         """Start the orchestrator under the monitor's id, with an input of one's own."""
         id_ = monitor_id("chaos", job.id)
         url = f"{self._host}{_HUB}/orchestrators/JobMonitoring/{quote(id_)}"
-        answer = await self._client.insist(rng, "POST", url, forged(job, id_, rng))
+        answer = await self._client.insist(rng, "POST", url, forged(job, act, id_, rng))
         self._expect(job, Do.FORGE, answer, 202, 409)
 
 
-def forged(job: Job, id_: str, rng: Random) -> dict[str, Any]:
+def forged(job: Job, act: Act, id_: str, rng: Random) -> dict[str, Any]:
     """The input of a `JobMonitoring` that claims what is not so."""
     state = rng.choice(("Succeeded", "Failed", "Lost", "Stopped", "Expired", "Terminated"))
     verdict = {"state": state, "reason": "forged", "endedAt": _PAST}
@@ -133,9 +133,10 @@ def forged(job: Job, id_: str, rng: Random) -> dict[str, Any]:
         "startedAt": _PAST,
         "expireTime": rng.choice((_PAST, _FAR)),
         "pollIntervalSeconds": 1,
-        "nextPollAt": _PAST,
+        "nextPollAt": _FAR if "sleeps" in act.settings else _PAST,
+        "lastPollAt": rng.choice((None, _PAST, _FAR)),
         "onExpiry": "cancel",
         "notFound": rng.choice((0, 99)),
         "cancelJob": True,
-        "verdict": rng.choice((verdict, verdict, None)),
+        "verdict": None if "sleeps" in act.settings else rng.choice((verdict, verdict, None)),
     }

@@ -40,7 +40,13 @@ TERMINATES = frozenset({Do.TERMINATE, Do.PURGE, Do.PURGE_UNSEEN})
 
 @dataclass(frozen=True)
 class Act:
-    """An operation and its time; `settings` are those of a change."""
+    """An operation and its time.
+
+    Attributes:
+        at: When it is done, or soon after.
+        do: The operation.
+        settings: Of a change. A crafted start may have `sleeps`: its next poll is far away.
+    """
 
     at: float
     do: Do
