@@ -11,7 +11,8 @@ from functools import partial
 import azure.durable_functions as df
 
 from activities.get_job_status import poll_job
-from adapters.event_log import log_end, log_event
+from adapters.ends import tell_end
+from adapters.event_log import log_event
 from adapters.monitor_table import Written
 from adapters.services import Services, get_services
 from domain import names
@@ -58,7 +59,7 @@ def record_final_status(watch: object) -> object:
         )
         return False
     if written:
-        log_end(row, services.now())
+        tell_end(services, row)
     return row.verdict.to_wire() if row.verdict else None
 
 

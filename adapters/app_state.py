@@ -4,15 +4,20 @@
   it saw. The cleanup carries an id of the hub and a count of runs that only grows, so the app
   recognises a task hub that was lost or put back from an old copy.
 - `~sources`: the sources whose polls somebody holds.
+- `~ends`: the ends that the watchdog has not counted yet.
 """
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 
-from adapters.table import Table
+from adapters.table import BATCH, Table, reading
+from domain.monitors.census import End
 from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.monitor import MonitorRow, State
 
-_WATCHDOG, _SOURCES = "~watchdog", "~sources"
+_WATCHDOG, _SOURCES, _ENDS = "~watchdog", "~sources", "~ends"
+_ENDS_TAKEN = 5_000
 _PAUSES_KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
 
 
@@ -44,15 +49,34 @@ class AppState:
         """Since when the task hub is the one whose cleanup is at `progress`."""
         found = self._table.find(_WATCHDOG, "hub")
         hub, runs = progress.hub or "", progress.runs
-        if found and found["hub"] == hub and found["runs"] <= runs:
-            since: datetime = found["since"]
-            if found["runs"] == runs:
-                return since
-        else:
-            since = now
+        since = now
+        with reading():
+            if found and found["hub"] == hub and found["runs"] <= runs:
+                known: datetime = found["since"]
+                if found["runs"] == runs:
+                    return known
+                since = known
         keys = {"PartitionKey": _WATCHDOG, "RowKey": "hub"}
         self._table.upsert({**keys, "hub": hub, "runs": runs, "since": since})
         return since
+
+    def note_end(self, row: MonitorRow, lag_seconds: float) -> None:
+        """Note an end, for the watchdog to count; doing it twice counts it once."""
+        keys = {"PartitionKey": _ENDS, "RowKey": f"{row.id} {row.run:06}"}
+        end = {"source": row.source, "state": str(row.state), "lag": lag_seconds}
+        self._table.upsert({**keys, **end})
+
+    def take_ends(self) -> list[End]:
+        """The ends since the last call, 5,000 at the most.
+
+        A crash, or two calls at once, may have some counted twice or not at all.
+        """
+        found = list(islice(self._table.query("PartitionKey eq @p", {"p": _ENDS}), _ENDS_TAKEN))
+        for begin in range(0, len(found), BATCH):
+            keys = ("PartitionKey", "RowKey")
+            some = [{key: each[key] for key in keys} for each in found[begin : begin + BATCH]]
+            self._table.commit([("delete", each) for each in some])
+        return [End(each["source"], State(each["state"]), each["lag"]) for each in found]
 
     def pause(self, source: str, now: datetime) -> None:
         """Hold the polls of a source."""
@@ -69,5 +93,6 @@ class AppState:
         known = self._pauses
         if known is None or not timedelta(0) <= now - known[0] < _PAUSES_KEPT:
             found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
-            known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
+            with reading():
+                known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
         return known[1]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from adapters.event_log import log_event
 from adapters.settings import APP_FOLDER
 from adapters.source_files import FileReader, Files
 from domain.errors import Fault, SourcesUnreachable
@@ -19,7 +20,6 @@ from domain.sources.file import Sources, read_sources
 from domain.sources.source import Source
 
 REFRESH_SECONDS = 60.0
-log = logging.getLogger(__name__)
 
 
 class Catalog:
@@ -92,7 +92,9 @@ class Catalog:
         """Log each fault, once as long as they stay the same."""
         if [*faults] != [*self._told]:
             for fault in faults:
-                log.error("Sources: %s: %s", fault.where, fault.what)
+                # As an event, since a line of a thread is lost: see adapters/threads.py.
+                level = logging.ERROR
+                log_event("sourcesFaulty", None, level=level, where=fault.where, detail=fault.what)
         self._told = faults
 
 

@@ -8,7 +8,6 @@ monitor's row does not show (I9).
 import json
 import logging
 from contextvars import ContextVar
-from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
@@ -30,6 +29,8 @@ def log_event(
     if about:
         monitor_id = about.id if isinstance(about, MonitorRow) else about.monitor_id
         line |= {"monitor": monitor_id, "source": about.source, "run": about.run}
+    if isinstance(about, MonitorRow) and about.labels:
+        line["labels"] = about.labels
     line |= {to_camel(name): value for name, value in more.items()}
     text = json.dumps(line, default=str)
     held = _held.get()
@@ -48,9 +49,3 @@ def log_held(held: Held) -> None:
     """Log events that were held."""
     for level, text in held:
         log.log(level, "%s", text)
-
-
-def log_end(row: MonitorRow, now: datetime) -> None:
-    """Log that the final row is stored."""
-    lag = (now - row.ended_at).total_seconds() if row.ended_at else None
-    log_event("ended", row, state=row.state, reason=row.reason, polls=row.polls, lag_seconds=lag)

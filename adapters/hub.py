@@ -16,8 +16,9 @@ from typing import Any
 
 import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
+from pydantic import ValidationError
 
-from adapters.event_log import log_end
+from adapters.ends import tell_end
 from adapters.monitor_table import MonitorTable
 from adapters.services import Services
 from adapters.threads import at_store
@@ -77,7 +78,7 @@ async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
     monitors = services.monitors
     written = await at_store(monitors.change, end.id, lambda row: transitions.terminated(row, end))
     if written:
-        log_end(written.now, services.now())
+        await at_store(tell_end, services, written.now)
         return written.now
     return await at_store(monitors.get, end.id) or end
 
@@ -87,7 +88,7 @@ async def hub_since(client: df.DurableOrchestrationClient, services: Services) -
     status = await _status(client, names.CLEANUP_INSTANCE)
     if status is None:
         return None
-    progress = CleanupProgress.model_validate(_object(status.input_) or {})
+    progress = _progress(status)
     return await at_store(services.app_state.hub_since, progress, services.now())
 
 
@@ -213,8 +214,7 @@ async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -
     status = await _status(client, names.CLEANUP_INSTANCE)
     if status is not None and status.runtime_status.value not in ENDED:
         return
-    known = _object(status.input_) if status else None
-    progress = CleanupProgress.model_validate(known or {})
+    progress = _progress(status) if status else CleanupProgress()
     if progress.hub is None:
         progress = progress.model_copy(update={"hub": now.isoformat()})
     await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
@@ -256,6 +256,14 @@ async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> An
         # does not: it raises.
         await client.get_status_by(instance_id_prefix=instance_id)
     return None
+
+
+def _progress(status: Any) -> CleanupProgress:
+    """The input of the cleanup's instance; one that somebody crafted counts as none."""
+    try:
+        return CleanupProgress.model_validate(_object(status.input_) or {})
+    except ValidationError:
+        return CleanupProgress()
 
 
 def _object(text: object) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from adapters.table import BATCH, Table
+from adapters.table import BATCH, Table, reading
 
 _PARTITION = "~keys"
 KEPT = timedelta(hours=24)
@@ -59,10 +59,11 @@ class Intents:
             if self._table.insert(row):
                 return None
             found = self._table.find(*_keys(key).values())
-            if found and found["begunAt"] > now - KEPT:
-                names = {"status": "status", "monitor_id": "monitorId", "job_id": "jobId"}
-                rest: dict[str, Any] = {name: found.get(stored) for name, stored in names.items()}
-                return Intent(found["request"], found["begunAt"], **rest)
+            with reading():
+                if found and found["begunAt"] > now - KEPT:
+                    names = {"status": "status", "monitor_id": "monitorId", "job_id": "jobId"}
+                    rest: dict[str, Any] = {name: found.get(known) for name, known in names.items()}
+                    return Intent(found["request"], found["begunAt"], **rest)
             self._table.delete(*_keys(key).values())  # of yesterday
         return Intent(_hash(request), now)  # another request took the place at this very moment
 
@@ -78,9 +79,9 @@ class Intents:
         """Remove keys that are older than a day, a thousand at the most."""
         where = "PartitionKey eq @p and begunAt lt @then"
         old = self._table.query(where, {"p": _PARTITION, "then": now - KEPT}, ["RowKey"])
-        keys = [
-            {"PartitionKey": _PARTITION, "RowKey": each["RowKey"]} for each in islice(old, 1_000)
-        ]
+        with reading():
+            names = [each["RowKey"] for each in islice(old, 1_000)]
+        keys = [{"PartitionKey": _PARTITION, "RowKey": name} for name in names]
         for begin in range(0, len(keys), BATCH):
             # If another run was first with one of them, the rest goes next time.
             self._table.commit([("delete", key) for key in keys[begin : begin + BATCH]])

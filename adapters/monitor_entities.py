@@ -75,6 +75,14 @@ def read_row(entity: Entity) -> MonitorRow:
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
 
 
+def line_count(row: Entity) -> int:
+    """How many lines of the log were written, says the row."""
+    count = row["logLines"]
+    if not isinstance(count, int):
+        raise TypeError("logLines is no number")
+    return count
+
+
 def read_line(entity: Entity) -> LogLine:
     """The line."""
     known = {field.alias for field in LogLine.model_fields.values()}

@@ -21,6 +21,7 @@ from adapters.table import (
     Operation,
     Table,
     delete_unchanged,
+    reading,
     update_unchanged,
 )
 from domain.errors import StoreUnavailable
@@ -53,10 +54,17 @@ class Stored(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """A row with its entity as it was read, so that a write can tell whether it changed since."""
+    """A row with its entity as it was read, so that a write can tell whether it changed since.
+
+    Attributes:
+        row: The row.
+        entity: Its entity, with its ETag.
+        lines: How many lines of its log were written.
+    """
 
     row: MonitorRow
     entity: Any
+    lines: int
 
 
 class Written(NamedTuple):
@@ -152,11 +160,11 @@ class MonitorTable:
             found, known = known or self.snapshot(monitor_id), None
             if found is None:
                 return None
-            before, read = found
+            before, read, lines_before = found
             change = transition(before)
             if change is None:
                 return None
-            now, lines_before = change.row, read["logLines"]
+            now = change.row
             next_run, new_watch = now.run != before.run, now.started_at != before.started_at
             if next_run:  # before the row, as in `claim`
                 self._table.upsert(entities.live_entity(now))
@@ -189,9 +197,11 @@ class MonitorTable:
         if self._table.insert(entry):
             return
         known = self._table.find(entities.LIST, entry["RowKey"])
-        if known and known["run"] < row.run:
+        with reading():
+            newer_by = row.run - known["run"] if known else -1
+        if newer_by > 0:
             self._table.upsert(entry)
-        elif known and known["run"] == row.run:
+        elif newer_by == 0:
             keys = ("PartitionKey", "RowKey", "labels")
             self._table.upsert({name: entry[name] for name in keys})
 
@@ -209,7 +219,7 @@ class MonitorTable:
             Whether this call removed it: not if somebody wrote to its row since it was read.
         """
         entity = known.entity
-        keys = [entities.line_key(n) for n in range(1, entity["logLines"] + 1)]
+        keys = [entities.line_key(n) for n in range(1, known.lines + 1)]
         if len(keys) > KEPT:  # some are gone
             found = self._lines(known.row.id, 0, len(keys), select=["RowKey"])
             keys = [line["RowKey"] for line in found]
@@ -248,7 +258,10 @@ class MonitorTable:
     def snapshot(self, monitor_id: str) -> Snapshot | None:
         """The row of a monitor with its entity, or None."""
         found = self._table.find(monitor_id, entities.ROW_KEY)
-        return Snapshot(entities.read_row(found), found) if found else None
+        if not found:
+            return None
+        with reading():
+            return Snapshot(entities.read_row(found), found, entities.line_count(found))
 
     def read(self, monitor_id: str, after: int | None = None) -> Stored | None:
         """A monitor with a page of its log, or None.
@@ -260,11 +273,12 @@ class MonitorTable:
         found = self.snapshot(monitor_id)
         if found is None:
             return None
-        count = found.entity["logLines"]
+        count = found.lines
         begin = max(count - PAGE, 0) if after is None else after
         lines = list(islice(self._lines(monitor_id, begin, count, top=PAGE), PAGE))
-        last = entities.line_number(lines[-1]) if len(lines) == PAGE else count
-        log = [entities.read_line(line) for line in lines]
+        with reading():
+            last = entities.line_number(lines[-1]) if len(lines) == PAGE else count
+            log = [entities.read_line(line) for line in lines]
         return Stored(found.row, log, count, last if last < count else None)
 
     def _lines(self, monitor_id: str, after: int, last: int, **options: Any) -> Iterator[Entity]:
@@ -279,7 +293,7 @@ class MonitorTable:
         """What removes the lines that are too many with so many new ones."""
         for number in range(max(known - KEPT, 0) + 1, known + new - KEPT + 1):
             line = self._table.find(monitor_id, entities.line_key(number))
-            if line and line["event"] not in OUTCOMES:
+            if line and line.get("event") not in OUTCOMES:
                 yield "delete", line
 
     def live(self, after: str = "") -> Iterator[tuple[str, Claim]]:
@@ -287,8 +301,10 @@ class MonitorTable:
         for entity in self._table.query(
             "PartitionKey eq @live and RowKey gt @after", {"live": entities.LIVE, "after": after}
         ):
-            claim = Claim(entity["run"], entity["startedAt"], entity["RowKey"])
-            yield entity["monitorId"], claim
+            with reading():
+                claim = Claim(entity["run"], entity["startedAt"], entity["RowKey"])
+                monitor_id: str = entity["monitorId"]
+            yield monitor_id, claim
 
     def drop_live(self, monitor_id: str, run: int) -> None:
         """Remove the entry of a run in `~live`."""
@@ -306,13 +322,17 @@ class MonitorTable:
         """
         where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
         found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
-        for entry in found:
-            row = self.get(entry["monitorId"])
-            if row is None or row.run != entry["run"]:
-                self._table.delete(entities.LIST, entry["RowKey"])
-            elif row.state != entry["state"]:
+        with reading():
+            entries = [
+                (each["RowKey"], each["monitorId"], each["run"], each["state"]) for each in found
+            ]
+        for key, monitor_id, run, state in entries:
+            row = self.get(monitor_id)
+            if row is None or row.run != run:
+                self._table.delete(entities.LIST, key)
+            elif row.state != state:
                 self.sync_indexes(row)
-        return found[-1]["RowKey"] if len(found) == size else ""
+        return entries[-1][0] if len(entries) == size else ""
 
     def page(
         self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
@@ -339,9 +359,10 @@ class MonitorTable:
         for entry in islice(entries, _ENTRIES_READ if label else size + 1):
             if len(found) == size:
                 break
-            if label is None or entities.has_label(entry, label):
-                found.append(entry)
-            last = entry["RowKey"]
+            with reading():
+                if label is None or entities.has_label(entry, label):
+                    found.append(entry)
+                last = entry["RowKey"]
         else:
             at_end = next(entries, None) is None
             return self._rows(found, filters), None if at_end else last
@@ -358,8 +379,10 @@ class MonitorTable:
 
     def _listed(self, entity: Entity, filters: Mapping[str, str]) -> MonitorRow | None:
         """The monitor of a list entry as it is now; None if the entry is out of date."""
-        row = self.get(entity["monitorId"])
-        if row is None or row.run != entity["run"]:
+        with reading():
+            monitor_id, run = entity["monitorId"], entity["run"]
+        row = self.get(monitor_id)
+        if row is None or row.run != run:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
@@ -373,7 +396,9 @@ class MonitorTable:
             "PartitionKey eq @list and RowKey gt @begin and endedAt lt @cutoff",
             {"list": entities.LIST, "begin": begin, "cutoff": cutoff},
         ):
-            yield Ended(entity["monitorId"], entity["run"], entity["RowKey"])
+            with reading():
+                ended = Ended(entity["monitorId"], entity["run"], entity["RowKey"])
+            yield ended
 
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:

@@ -78,7 +78,8 @@ def _files(settings: Settings, identity: Identity) -> FileReader:
 
 def read_presets() -> dict[str, str]:
     """The text of each preset that came with the app, by its name."""
-    return {file.stem: file.read_text(encoding="utf-8") for file in sorted(_PRESETS.glob("*.toml"))}
+    files = {file.stem: file for file in _PRESETS.glob("*.toml")}
+    return {name: files[name].read_text(encoding="utf-8") for name in sorted(files)}
 
 
 def keep_secrets_out_of_logs() -> None:

@@ -1,6 +1,7 @@
 """App settings: read here and nowhere else; one error names every fault."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from domain.errors import ConfigurationFault, Fault
 from domain.sources.url import url_faults
+from domain.text import whole_number
 
 APP_FOLDER = Path(__file__).parent.parent
 _AUTH = ("keys", "entra")
 _DAYS_LIMIT = 3_650
+_ACCOUNT = re.compile("[a-z0-9]{3,24}")
 
 # The account name and key of every Azurite and Storage Emulator: public, no secret.
 _EMULATOR = (
@@ -73,8 +76,8 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     """The settings in `values`. See `read_settings`."""
     faults: list[Fault] = []
     connection, uri, client_id = _table(values, faults)
-    retention = values.get("RETENTION_DAYS", "30")
-    if not retention.isdecimal() or not 1 <= int(retention) <= _DAYS_LIMIT:
+    retention = whole_number(values.get("RETENTION_DAYS", "30")) or 0
+    if not 1 <= retention <= _DAYS_LIMIT:
         faults.append(Fault("RETENTION_DAYS", f"must be a whole number from 1 to {_DAYS_LIMIT}"))
     sources = values.get("JOB_SOURCES_FILE", "job_sources.toml")
     url = sources if sources.startswith(("https://", "http://")) else None
@@ -90,7 +93,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         values=values,
         sources_file=APP_FOLDER / sources,
         sources_url=url,
-        retention=timedelta(days=int(retention)),
+        retention=timedelta(days=retention),
         table_connection=connection,
         table_service_uri=uri,
         client_id=client_id,
@@ -142,10 +145,16 @@ def _table(
         if values.get(name):
             emulated = values[name].strip().lower().startswith("usedevelopmentstorage=true")
             return (_EMULATOR if emulated else values[name]), None, client_id
-        if values.get(f"{name}__tableServiceUri"):
-            return None, values[f"{name}__tableServiceUri"], client_id
-        if values.get(f"{name}__accountName"):
-            account = values[f"{name}__accountName"]
+        if uri := values.get(f"{name}__tableServiceUri"):
+            faults += [
+                Fault(f"{name}__tableServiceUri", what)
+                for what in url_faults(uri, allow_http=False)
+            ]
+            return None, uri, client_id
+        if account := values.get(f"{name}__accountName"):
+            if not _ACCOUNT.fullmatch(account):
+                what = "must be 3 to 24 lower-case letters and digits"
+                faults.append(Fault(f"{name}__accountName", what))
             return None, f"https://{account}.table.core.windows.net", client_id
     faults.append(
         Fault("JobStatusStorage", "is not set, nor is AzureWebJobsStorage; one names the storage")

@@ -40,14 +40,17 @@ class LocalFiles:
     def read(self) -> Files:
         """The files."""
         files = [self._place]
-        if self._place.is_dir():
-            files = sorted(self._place.glob(f"*{SUFFIX}"))
-            if not files:
-                return Files({}, [Fault(self._place.name, f"holds no file *{SUFFIX}")])
+        try:
+            if self._place.is_dir():
+                files = sorted(self._place.glob(f"*{SUFFIX}"))
+        except (OSError, ValueError) as error:  # a name that none can be
+            return Files({}, [Fault("JOB_SOURCES_FILE", f"can't be read: {type(error).__name__}")])
+        if not files:
+            return Files({}, [Fault(self._place.name, f"holds no file *{SUFFIX}")])
         texts, faults = {}, []
         for file in files:
             try:
                 texts[file.name] = file.read_text(encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:  # no UTF-8, or no name
                 faults.append(Fault(file.name, f"can't be read: {type(error).__name__}"))
         return Files(texts, faults)

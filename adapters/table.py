@@ -21,6 +21,8 @@ Operation = tuple[Any, ...]
 BATCH = 100
 """Operations that a transaction may hold."""
 
+# The client expects the answers of the service, and raises whatever others make it raise.
+_UNREADABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _CONNECTIONS = 100
 """As many as there are threads that may ask: 40 of the worker, those of `adapters.threads`, and
 the readers of rows."""
@@ -74,9 +76,13 @@ class Table:
         """The entity, with its ETag in `metadata`, or None."""
         with _errors():
             try:
-                return self._client.get_entity(partition, row)
-            except ResourceNotFoundError:
+                found = self._client.get_entity(partition, row)
+            except ResourceNotFoundError as error:
+                _require_answer_of_the_service(error)
                 return None
+            if (found["PartitionKey"], found["RowKey"]) != (partition, row):
+                raise ValueError("another entity")
+            return found
 
     def query(
         self,
@@ -98,7 +104,8 @@ class Table:
                 yield from self._client.query_entities(
                     where, parameters=dict(values), select=select, results_per_page=top
                 )
-            except ResourceNotFoundError:  # the table is not there yet
+            except ResourceNotFoundError as error:  # the table is not there yet
+                _require_answer_of_the_service(error)
                 return
 
     def insert(self, entity: Entity) -> bool:
@@ -172,11 +179,34 @@ def _unchanged(read: Any) -> dict[str, Any]:
     return {"etag": read.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
 
 
+def _require_answer_of_the_service(error: ResourceNotFoundError) -> None:
+    """Raise ValueError unless the service itself says that there is no such thing.
+
+    A page of a proxy that says so must not make a monitor unknown.
+    """
+    if not getattr(error, "error_code", None):
+        raise ValueError("a page") from error
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what goes wrong with an answer that makes no sense into `StoreUnavailable`.
+
+    Such as the page of a proxy, or an entity without its properties. The error quotes none of it.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        what = f"Table storage gave an answer that can't be read: {type(error).__name__}"
+        raise StoreUnavailable(what) from error
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn the client's errors into `StoreUnavailable`, without the request that they quote."""
     try:
-        yield
+        with reading():
+            yield
     except HttpResponseError as error:
         code = getattr(error, "error_code", None) or error.reason or "no reason given"
         raise StoreUnavailable(f"Table storage refused: {error.status_code} {code}") from error

@@ -12,6 +12,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters.readiness import Condition, get_readiness, look
+from adapters.services import get_services
 from adapters.threads import at_store
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer, listed, problem
@@ -46,11 +47,21 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 @requires(Role.READ)
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer as `health`, with each fault in `errors`; looks anew."""
+    """Answer as `health`, with each fault in `errors`, and `pausedSources`; looks anew."""
     refuse_unknown(req)
     condition = await at_store(look)
-    errors = {"errors": listed(condition.faults)} if condition.faults else {}
-    return json_answer(HTTPStatus.OK, _counts(condition) | errors)
+    shown = _counts(condition)
+    if condition.faults:
+        shown["errors"] = listed(condition.faults)
+    if condition.ready:
+        shown["pausedSources"] = await at_store(_paused)
+    return json_answer(HTTPStatus.OK, shown)
+
+
+def _paused() -> list[str]:
+    """The names of the sources whose polls are held."""
+    services = get_services()
+    return sorted(services.app_state.paused_sources(services.now()))
 
 
 def _counts(condition: Condition) -> dict[str, object]:

@@ -22,7 +22,8 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.event_log import log_end, log_event
+from adapters.ends import tell_end
+from adapters.event_log import log_event
 from adapters.intents import UNDER_WAY, Intent, is_same
 from adapters.services import Services, get_services
 from adapters.threads import at_source, at_store
@@ -212,7 +213,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         begin = partial(transitions.claimed_again, ended=ended, again=again, by=call.by)
         if await at_store(services.monitors.change, again.id, begin):
             if reused:
-                log_end(ended, services.now())
+                await at_store(tell_end, services, ended)
                 await hub.remove_earlier(client, again)
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")

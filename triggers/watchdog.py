@@ -3,6 +3,7 @@
 1. Start `PeriodicCleanup` if it is not running: an eternal orchestration may die unseen.
 2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
 3. Compare a slice of the list with the rows.
+4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
 
 The work grows with the live monitors, not with the stored results (I4). A run that reaches its
 time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
@@ -27,6 +28,8 @@ from adapters.services import Services, get_services
 from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
+from domain.monitors.census import Census, take_census
+from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
 
 bp = df.Blueprint()
@@ -55,27 +58,58 @@ async def watchdog(
         services = await at_store(get_services)
         await hub.ensure_cleanup(client, services.now())
         await watch_over_all(client, services)
-    except JobMonitorError as error:
-        log.warning("The watchdog could not do its work, and tries again: %s", error)
+    except Exception as error:  # the next run tries again
+        what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
+        log_event("watchdogFailed", None, level=logging.ERROR, detail=what)
+        if not isinstance(error, JobMonitorError):
+            raise
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
     """Look at the monitors that may be live, a batch at a time, from where the last run stopped.
 
-    Then hold a slice of the list against the rows.
+    Then hold a slice of the list against the rows, and log the state of all.
     """
+    seen: list[MonitorRow] = []
+    unchecked = 0
     deadline = monotonic() + _TIME_BUDGET
     since = await hub.hub_since(client, services)
     place = await at_store(services.app_state.place)
     after, live = place.live, services.monitors.live(place.live)
     while monotonic() < deadline:
         batch = await at_store(lambda: list(islice(live, _AT_ONCE)))
-        await asyncio.gather(*(_look(client, services, since, *each) for each in batch))
+        looks = (_look(client, services, since, *each, seen=seen) for each in batch)
+        unchecked += (await asyncio.gather(*looks)).count(False)
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
     listed = await long_at_store(services.monitors.check_list, place.listed, _LIST_SLICE)
     await at_store(services.app_state.remember_place, Place(after, listed))
+    whole = not place.live and not after
+    ends = await at_store(services.app_state.take_ends)
+    _log_census(take_census(seen, ends), whole=whole, unchecked=unchecked)
+
+
+def _log_census(census: Census, *, whole: bool, unchecked: int) -> None:
+    log_event(
+        "watched",
+        None,
+        complete=whole,
+        unchecked=unchecked,
+        live=census.live,
+        ends=census.ends,
+        by_source=census.by_source,
+        blind=census.blind,
+        stale=census.stale,
+        overdue=census.overdue,
+        stalled=census.stalled,
+        paused=census.paused,
+        unrecognised=census.unrecognised,
+        poll_latency_p50=census.poll_latency_p50,
+        poll_latency_p95=census.poll_latency_p95,
+        end_lag_p50=census.end_lag_p50,
+        end_lag_p95=census.end_lag_p95,
+    )
 
 
 async def _look(
@@ -84,13 +118,33 @@ async def _look(
     hub_since: datetime | None,
     monitor_id: str,
     claim: Claim,
-) -> None:
-    """Check one monitor; trouble with it must not stop the check of the others."""
+    *,
+    seen: list[MonitorRow],
+) -> bool:
+    """Check one monitor; trouble with it must not stop the check of the others.
+
+    Returns:
+        Whether it was checked.
+    """
     try:
-        await watch_over(client, services, hub_since, monitor_id, claim)
+        await watch_over(client, services, hub_since, monitor_id, claim, seen=seen)
     except Exception as error:  # the next run tries again
-        trace = not isinstance(error, JobMonitorError)
-        log.warning("%s: can't be checked now: %s", monitor_id, error, exc_info=trace)
+        known = isinstance(error, JobMonitorError)
+        what = str(error) if known else type(error).__name__
+        log_event("notChecked", None, level=logging.WARNING, monitor=monitor_id, detail=what)
+        if not known:
+            log.warning("%s: can't be checked now", monitor_id, exc_info=True)
+        return False
+    return True
+
+
+def _note(row: MonitorRow, todo: Recovery, seen: list[MonitorRow] | None) -> None:
+    """Note a live monitor for the census. One that is blind is told at every run, as a stale is."""
+    if row.blind:
+        log_event("blind", row, level=logging.WARNING, detail=row.detail)
+    if seen is not None:
+        stale = row.stale or todo is Recovery.FLAG_STALE
+        seen.append(row.model_copy(update={"stale": stale}))
 
 
 async def watch_over(
@@ -99,8 +153,19 @@ async def watch_over(
     hub_since: datetime | None,
     monitor_id: str,
     claim: Claim,
+    *,
+    seen: list[MonitorRow] | None = None,
 ) -> Recovery:
-    """Recover one monitor with an entry in `~live`, if it needs that."""
+    """Recover one monitor with an entry in `~live`, if it needs that.
+
+    Args:
+        client: The durable client.
+        services: The services.
+        hub_since: See `effective_row`.
+        monitor_id: The monitor.
+        claim: Its entry.
+        seen: Takes the row of the monitor, if that is live.
+    """
     # The instance comes first: one that completed has stored its end, so the row then shows it.
     instance = await hub.find(client, monitor_id)
     row = await at_store(services.monitors.get, monitor_id)
@@ -121,6 +186,8 @@ async def watch_over(
         hub_since = await hub.hub_since(client, services)
         todo = decide_recovery(row, instance, hub_since, now)
     status = instance.runtime_status if instance else None
+    if todo not in (Recovery.END, Recovery.SYNC_INDEXES):
+        _note(row, todo, seen)
     match todo:
         case Recovery.SYNC_INDEXES:
             await at_store(services.monitors.sync_indexes, row)

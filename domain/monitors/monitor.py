@@ -165,6 +165,7 @@ class MonitorRow(MonitorFields):
         state: Where the watch stands.
         stale: Whether the watch has gone silent; the watchdog sets it, the next poll clears it.
         resumed: Whether the watch was started again, and has not polled since.
+        late_seconds: How late the last poll came; 0 if a hint brought it forward.
         stop: Somebody's wish to end the watch, until it is carried out.
         reason: Why the watch ended.
         ended_at: When the watch ended.
@@ -182,6 +183,7 @@ class MonitorRow(MonitorFields):
     state: State
     stale: bool = False
     resumed: bool = False
+    late_seconds: float | None = None
     stop: StopRequest | None = None
     reason: str | None = None
     ended_at: AwareDatetime | None = None

@@ -52,6 +52,7 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
         "next_poll_at": next_poll_at(row, poll, at),
         "stale": False,
         "resumed": False,
+        "late_seconds": _late(current, at),
     }
     if poll.looked:
         update |= _slowness(row, poll, at)
@@ -154,6 +155,13 @@ def reused(row: MonitorRow, now: datetime) -> MonitorRow:
     """The end of a live run whose job id the source gave to a new job."""
     why = "The source used the job's id again, for a new job."
     return row.ended(Verdict(state=State.LOST, reason=why, ended_at=now))
+
+
+def _late(current: MonitorRow, at: datetime) -> float | None:
+    """How late a poll comes that was asked for at the time; None for the first."""
+    if current.next_poll_at is None:
+        return None
+    return max((at - current.next_poll_at).total_seconds(), 0.0)
 
 
 def _slowness(row: MonitorRow, poll: Poll, at: datetime) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The ways in which a source is shown who asks."""
+"""The credentials that go with the requests to a source."""
 
 import re
 from typing import Annotated, Literal

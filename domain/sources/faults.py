@@ -21,7 +21,7 @@ _WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
 
 
 class FaultList:
-    """What is wrong, by place; of several faults in one place the first is the telling one."""
+    """Faults by their places; of several in one place the first is the telling one."""
 
     def __init__(self) -> None:
         self._by_place: dict[str, str] = {}

@@ -130,7 +130,7 @@ def read_sources(
 
 
 class _Reader:
-    """Reads files one by one, noting what is wrong with them."""
+    """Reads files one by one, and notes their faults."""
 
     def __init__(self, settings: Mapping[str, str], presets: Mapping[str, str]) -> None:
         self._settings, self._texts = settings, presets
@@ -206,7 +206,7 @@ class _Reader:
             if self._settings.get(name, "").startswith("@Microsoft.KeyVault("):
                 self._fault(path, f"needs the app setting {name}, a secret that Azure cannot read")
         self._used.update(self._settings[name] for name in names if name not in missing)
-        # A setting's value is taken as it is: what looks like a ${NAME} in it stays.
+        # A setting's value is taken as it is: a ${NAME} in it stays.
         return text if missing else _SETTING.sub(lambda m: self._settings[m[1]], text)
 
     def _source(self, name: str, raw: Any) -> Source | None:
@@ -233,7 +233,8 @@ class _Reader:
         except ValidationError as error:
             found += faults_in(error)
         if "preset" in own and not overlay:
-            # What the table lacks, the preset may have had. What it holds can be wrong by itself.
+            # The preset may have had the keys that the table lacks. Those that it holds can be
+            # wrong.
             unlaid = {("preset",), ("parameters",), ("on_expiry",)}
             found = [each for each in found if each[0] not in unlaid and is_in(own, each[0])]
         for place, what in overlay.parameter_faults() if overlay else ():
@@ -282,7 +283,7 @@ def _context(table: Mapping[str, Any], settings: Collection[str]) -> dict[str, A
 
 
 def _faults_of_the_whole(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What no key of a source shows alone; found also where other keys are wrong."""
+    """The faults that no key of a source shows alone; found also where other keys are wrong."""
     if table.get("on_expiry") == "cancel" and "cancel" not in table:
         yield ("on_expiry",), "must be leave, for the source has no cancel table"
     auth = table.get("auth")

@@ -1,7 +1,7 @@
 """A source's own table, laid over the preset that it names.
 
 1. Key by key its own value wins. Only an [auth] of another kind replaces the preset's whole.
-2. Parameters fill what is left of the preset. So one that is only in a part which the source has
+2. Parameters fill the rest of the preset. So one that is only in a part which the source has
    replaced need not be given.
 
 In a URL a parameter is percent-encoded, unless it is the origin or a part of that.
@@ -61,7 +61,7 @@ class Overlay:
         self.table: dict[str, Any] = {"description": preset.description, **table}
 
     def parameter_faults(self) -> Iterator[tuple[Path, str]]:
-        """What is wrong with the parameters, by their path in the source's table."""
+        """The faults of the parameters, by their path in the source's table."""
         preset = self.preset
         if not isinstance(self._given, dict):
             yield ("parameters",), "must be a table"
@@ -77,7 +77,7 @@ class Overlay:
             yield ("parameters", name), f"is missing: {doc} ({preset.file})"
 
     def place(self, path: Path) -> Place:
-        """Where the value that a path leads to is from; what is in neither is missing in both."""
+        """The origin of the value that a path leads to; a value in neither is missing in both."""
         theirs, depth = value_at(self.preset.source, path)
         if value_at(self._own, path)[1] >= depth:
             return Place()
@@ -90,7 +90,7 @@ class Overlay:
 
 
 class _Merger:
-    """Puts a table on top of a preset's, and parameters into what is left of that."""
+    """Puts a table on top of a preset's, and parameters into the rest of that."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._parameters = parameters

@@ -1,7 +1,7 @@
 """Presets: sources whose systems are known, kept as data in presets/NAME.toml.
 
 A preset has a `[source]` table like one of job_sources.toml. In it, `{{NAME}}` stands for a
-parameter. `[parameters]` says what each parameter is, and its default if it has one.
+parameter. `[parameters]` describes each parameter, and has its default if there is one.
 `domain.sources.overlay` lays a source's own table over that of its preset.
 """
 
@@ -19,7 +19,7 @@ PARAMETER = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 class Parameter(Table):
-    """What a preset needs to be told; without a default it must be."""
+    """A value that a preset needs to be told; without a default it must be given."""
 
     doc: Annotated[str, Field(min_length=1)]
     default: str | None = None
@@ -30,9 +30,9 @@ class Preset(Table):
 
     Attributes:
         name: As sources name it.
-        description: What a source is that uses it.
+        description: A word for people on the sources that use it.
         documentation: The pages of the system's own documentation that it was taken from.
-        parameters: What it needs to be told.
+        parameters: The values that it needs to be told.
         source: The table of a source, as it is in its file.
     """
 

@@ -29,7 +29,7 @@ def in_headers(headers: Mapping[str, str], settings: Collection[str]) -> Iterato
         yield from _settings_in(value, settings)
         if _HEADER.search(name):
             yield value
-            yield value.partition(" ")[2]  # what follows Bearer, Basic, Token
+            yield value.partition(" ")[2]  # the part after Bearer, Basic, Token
             yield from (pair.partition("=")[2] for pair in value.split("; "))  # cookies
 
 

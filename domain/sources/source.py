@@ -29,7 +29,7 @@ PartName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Outcomes(Table):
-    """The source's raw statuses, exactly as it writes them, by what they mean.
+    """The source's raw statuses, exactly as it writes them, by their meanings.
 
     A list may also name an HTTP status, as `HTTP 204`: the raw status of an answer that has none of
     its own.
@@ -133,7 +133,7 @@ class Source(Table):
     _settings: tuple[str, ...] = PrivateAttr(())  # the app settings that the table took
 
     def model_post_init(self, context: Any) -> None:
-        """Keep what only the reader of the file knows."""
+        """Keep the app settings of the table, which only the reader of the file knows."""
         self._settings = tuple((context or {}).get("settings", ()))
 
     @check("job_id_parts")
@@ -194,7 +194,7 @@ class Source(Table):
         """The request that starts a job, and the job's id where the caller names all of it.
 
         Raises:
-            InvalidInput: The job lacks what the request needs of it, or names itself badly.
+            InvalidInput: The job lacks a value that the request needs, or names itself badly.
             ValueError: The source has no submit table.
         """
         if self.submit is None:

@@ -1,11 +1,11 @@
-"""Placeholders in URLs and bodies, and what stands in their place.
+"""Placeholders in URLs and bodies, and the values that take their place.
 
 In a request about one job:
 
 - `{job_id}`: its id, or `{job_id.PART}` if ids have parts; percent-encoded in a URL.
 - `{job_id:number}`, as a whole value of a body: the id as a JSON number, if it is one.
 
-In the request that starts a job, where `job` is what the caller sent:
+In the request that starts a job, where `job` is the job of the caller:
 
 - `{job.NAME}`: a member of it, `{job.NAME.INNER}` one further in. It must be there. In a URL it is
   percent-encoded; as a whole value of a body it has any type.
@@ -59,7 +59,7 @@ class JobValues:
         return _MEMBER.sub(lambda m: quote(self._text(m[1], segment=True), safe=""), url)
 
     def body(self, body: JsonValue) -> JsonValue:
-        """The body with the job, its members, or what expressions make of it."""
+        """The body with the job, its members, or values that expressions make of it."""
         filled: JsonValue = map_texts(body, self._filled)
         return filled
 
@@ -120,7 +120,7 @@ def ids_in_body(value: JsonValue) -> set[str]:
 
 
 def body_faults(body: JsonValue, *, ids: Collection[str] | None) -> Iterator[str]:
-    """What is wrong with the placeholders of a body, in texts that do not repeat its values.
+    """The faults of the placeholders of a body, in texts that do not repeat its values.
 
     Args:
         body: The body with its placeholders.
@@ -145,7 +145,7 @@ def body_faults(body: JsonValue, *, ids: Collection[str] | None) -> Iterator[str
 def url_template_faults(
     url: str, *, ids: Collection[str] | None, elsewhere: Collection[str] = ()
 ) -> list[str]:
-    """What is wrong with the placeholders of a URL.
+    """The faults of the placeholders of a URL.
 
     A request never leaves the host that the file names: they stand in path and query only.
 

@@ -21,7 +21,7 @@ def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def map_texts(value: Any, change: Callable[[str, Path], Any], path: Path = ()) -> Any:
-    """The value with what `change` makes of each text in it, and of the way to that."""
+    """The value with each text in it replaced by `change(text, path)`."""
     match value:
         case dict():
             return {key: map_texts(inner, change, (*path, key)) for key, inner in value.items()}
@@ -39,7 +39,7 @@ def last_key(path: Path) -> str:
 
 
 def value_at(value: Any, path: Path) -> tuple[Any, int]:
-    """What the path leads to, None if nothing; and how many of its steps there are."""
+    """The value that the path leads to, None if there is none; and how many of its steps exist."""
     for depth, step in enumerate(path):
         keys: Any = value if isinstance(value, dict) else ()
         if isinstance(value, list):

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-_URL_TEXT = re.compile(r"[!-\[\]-~]+")  # no backslash: URL parsers differ in what it means
+_URL_TEXT = re.compile(r"[!-\[\]-~]+")  # no backslash: URL parsers differ in its meaning
 
 
 def is_loopback(host: str) -> bool:
@@ -16,7 +16,7 @@ def is_loopback(host: str) -> bool:
 
 
 def url_faults(url: str, *, allow_http: bool) -> list[str]:
-    """What makes a URL unfit for a request, in texts that do not repeat it."""
+    """The faults that make a URL unfit for a request, in texts that do not repeat it."""
     try:
         parts = urlsplit(url)
         fit = parts.hostname and parts.port != 0 and _URL_TEXT.fullmatch(url)
@@ -26,7 +26,7 @@ def url_faults(url: str, *, allow_http: bool) -> list[str]:
         return ["must be an http or https URL, in ASCII and without spaces"]
     faults = []
     if "@" in parts.netloc:
-        faults.append("must not hold a user name or password; that is what auth is for")
+        faults.append("must not hold a user name or password; they go into auth")
     if parts.fragment:
         faults.append("must not have a fragment")
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):

@@ -19,12 +19,9 @@ var stale = '''
 | where event == "stale"
 '''
 
-// The app logs "blind" once, when it begins: the last of these events says how it is now.
+// So it does with "blind".
 var blind = '''
-| where event in ("blind", "sighted", "ended")
-| summarize arg_max(TimeGenerated, event) by monitor, source
 | where event == "blind"
-| project monitor, source
 '''
 
 var unrecognised = '''

@@ -13,7 +13,7 @@ from adapters.job_api import JobApi
 from demo.part import ROOT
 from domain.sources.file import load_sources
 from domain.sources.source import Source
-from tests.faulty_source import FaultySource
+from tests.faulty_source import FaultySource, Reply
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SECRET = "planted-secret-51c0ffee"  # noqa: S105 - it is planted to be searched for
@@ -61,6 +61,52 @@ def test_an_expression_that_fails_is_told(server: FaultySource) -> None:
     server.behave("a", {"status": "done", "progress": "much"})
     shown = dry_run(JobApi(), source(server), "a", NOW)
     assert "fails" in shown["selected"]["progress"]["fault"]
+    assert shown["poll"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "decided_by", "faults"),
+    [
+        (
+            {"status": "odd", "progress": None},
+            "ok",
+            'outcomes.unknown = "unrecognised": no list of outcomes holds this status',
+            {"status": None, "progress": "the expression floor(progress) fails on this answer"},
+        ),
+        (
+            {"progress": 3},
+            "ok",
+            "ok, by default for HTTP 200",
+            {"status": "the expression status gives nothing", "progress": None},
+        ),
+        (Reply(404), "not_found", "not_found, by default for HTTP 404", {}),
+        (Reply(500, b"Oh"), "trouble", "no rule holds for HTTP 500", {}),
+        (
+            Reply(204),
+            "ok",
+            "ok, by default for HTTP 204",
+            {"status": "the answer is empty", "progress": "the answer is empty"},
+        ),
+    ],
+)
+def test_the_rule_that_decided_and_why_a_value_is_null_are_told(
+    server: FaultySource,
+    answer: Reply | dict[str, object],
+    kind: str,
+    decided_by: str,
+    faults: dict[str, str | None],
+) -> None:
+    server.behave("a", answer)
+    shown = dry_run(JobApi(), source(server), "a", NOW)
+    assert shown["rules"]["kind"] == kind
+    assert shown["decidedBy"] == decided_by
+    assert {key: each.get("fault") for key, each in shown["selected"].items()} == faults
+
+
+def test_a_repaired_answer_is_told(server: FaultySource) -> None:
+    server.behave("a", Reply(200, b'{"status": "done", "progress": NaN}'))
+    shown = dry_run(JobApi(), source(server), "a", NOW)
+    assert shown["answer"]["repaired"] == "the body is not strict JSON"
     assert shown["poll"]["outcome"] == "succeeded"
 
 

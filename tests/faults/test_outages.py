@@ -109,8 +109,10 @@ def _without_the_store(azurite: Azurite, rig: Rig) -> None:
     assert rig.api.ended(f"demo.{refused}")["monitor"]["state"] == "Succeeded"
 
 
-def test_a_claim_that_was_never_started_is_picked_up_by_the_next_start(rig: Rig) -> None:
-    """I2: as if the host had died between the claim and the start."""
+def test_a_watch_that_was_terminated_and_purged_begins_again_with_the_next_start(
+    rig: Rig,
+) -> None:
+    """I2: the look that saw the end stored it."""
     job_id = new_job_id()
     rig.source.behave(job_id, RUNNING)
     started = rig.api.start(jobId=job_id, pollIntervalSeconds=60)
@@ -120,9 +122,10 @@ def test_a_claim_that_was_never_started_is_picked_up_by_the_next_start(rig: Rig)
     assert rig.api.call("DELETE", started["purgeHistoryDeleteUri"]).status_code == 200
     assert rig.api.get(started["id"])["runtimeStatus"] is None
     rig.source.behave(job_id, DONE)
-    assert rig.api.post({"jobId": job_id}).status_code == 200
+    assert rig.api.get(started["id"])["monitor"]["state"] == "Terminated"
+    assert rig.api.post({"jobId": job_id}).status_code == 202
     shown = rig.api.ended(started["id"])
-    assert (shown["monitor"]["state"], shown["monitor"]["run"]) == ("Succeeded", 1)
+    assert (shown["monitor"]["state"], shown["monitor"]["run"]) == ("Succeeded", 2)
 
 
 def test_stopping_the_host_in_order_is_quick_and_clean(rig: Rig) -> None:

@@ -208,7 +208,7 @@ ALERTS: dict[str, Value] = {
     "cleanup-removes-nothing": [],
     "function-failed": "byFunction",
 }
-_NEW: dict[str, set[str]] = {"watched": set(), "overdue": set(), "stalled": set()}
+_NEW: dict[str, set[str]] = {"overdue": set(), "stalled": set()}
 EVENTS = _NEW | documented_events()
 """The events that the app logs, with their fields."""
 

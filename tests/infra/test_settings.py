@@ -35,6 +35,7 @@ def in_azure() -> dict[str, str]:
         "string(retentionDays)": templates.parameters["main"]["retentionDays"],
         rules.THREADS: str(threads),
         rules.SETTINGS["AUTH"]: "keys",
+        "storageName": "stjobmonitor",
     }
     return {name: known.get(value, value.strip("'")) for name, value in found.items()}
 
@@ -47,7 +48,7 @@ def test_the_settings_that_the_app_needs_are_set(in_azure: dict[str, str]) -> No
     assert settings.sources_file == ROOT / "job_sources.toml"
     # The app uses the account and the identity of the host.
     assert settings.table_connection is None
-    assert settings.table_service_uri == "https://storageName.table.core.windows.net"
+    assert settings.table_service_uri == "https://stjobmonitor.table.core.windows.net"
     assert settings.client_id == "identityClientId"
 
 

@@ -1,12 +1,16 @@
 """App settings: where the store is, and every fault at once."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from adapters.services import get_services
 from adapters.settings import Access, parse_access, parse_settings
+from adapters.source_files import LocalFiles
 from domain.errors import ConfigurationFault
 
+LOCAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 URI = "https://own.table.core.windows.net"
 
 
@@ -47,10 +51,40 @@ def test_every_fault_is_told_at_once() -> None:
     assert [fault.where for fault in error.value.faults] == ["JobStatusStorage", "RETENTION_DAYS"]
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "3651", "1.5", "x", ""])
+@pytest.mark.parametrize("days", ["0", "-1", "3651", "1.5", "x", "", "٣٠", "9" * 4_301])
 def test_a_retention_out_of_range_is_refused(days: str) -> None:
     with pytest.raises(ConfigurationFault):
         parse_settings({"AzureWebJobsStorage": "x=y", "RETENTION_DAYS": days})
+
+
+ODD = [
+    *("x", "::", "//x", "/etc", "http://", "https://[", "file:///etc", "https://a b", "a" * 300),
+    *("https://a.example:99999", "http://a.example", "https://u:p@a.example", "9" * 4_301),
+    *("https://é.example", "\ud800", "a/b", "a#b", "A", "..", "https://a\nb"),
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_no_value_of_a_setting_is_more_than_a_fault(value: str) -> None:
+    """The app says what is wrong with 503, and not 500: at its start, and at each request."""
+    for name in ("tableServiceUri", "accountName"):
+        with pytest.raises(ConfigurationFault) as error:
+            parse_settings({f"JobStatusStorage__{name}": value})
+        assert {fault.where for fault in error.value.faults} == {f"JobStatusStorage__{name}"}
+        assert len(str(error.value)) < 300
+    read = LocalFiles(Path(parse_settings(LOCAL | {"JOB_SOURCES_FILE": "f/" + value}).sources_file))
+    assert read.read().faults
+
+
+@pytest.mark.parametrize("value", [*ODD, "SharedAccessSignature=x"])
+def test_no_connection_string_is_more_than_a_fault(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    settings = parse_settings({"AzureWebJobsStorage": value})
+    monkeypatch.setattr("adapters.services.read_settings", lambda: settings)
+    get_services.cache_clear()
+    with pytest.raises(ConfigurationFault, match="is no connection string"):
+        get_services()
 
 
 def test_results_are_kept_for_thirty_days_unless_set() -> None:

@@ -445,13 +445,10 @@ def test_a_refused_cancel_is_followed_by_a_look(lab: Lab, answers: Any, end: str
     seconds = 300 if end == "expiry" else 86_400
     monitor_id = watched(lab, job_id, timeoutSeconds=seconds, onExpiry="cancel")
     lab.source.behave("cancel", *answers)
+    lab.source.behave(job_id, lambda: DONE if cancels(lab) else RUNNING)
     if end == "stop":
-        lab.source.behave(job_id, RUNNING, DONE)
         lab.api.call("POST", f"/api/monitors/{monitor_id}/stop?cancelJob=true")
-    else:
-        lab.host.advance(minutes=4, seconds=30)
-        lab.source.behave(job_id, RUNNING, DONE)
-    lab.host.run_until(lab.ended(job_id), minutes=3)
+    lab.host.run_until(lab.ended(job_id), minutes=8)
     row = lab.row(monitor_id)
     assert (row.state, row.raw_status) == (State.SUCCEEDED, "completed")
     assert cancels(lab) == 1
@@ -608,6 +605,7 @@ def test_a_source_can_be_paused(lab: Lab) -> None:
     lab.api.start(source="hasty", jobId=other, pollIntervalSeconds=60)
     paused = lab.api.call("POST", "/api/sources/demo/pause").json()
     assert paused["pausedSince"]
+    assert lab.api.call("GET", "/api/health/details").json()["pausedSources"] == ["demo"]
     lab.host.advance(minutes=1)
     before, others = looks(lab, job_id), looks(lab, other)
     lab.host.advance(minutes=10)
@@ -655,7 +653,8 @@ def keep_pace(lab: Lab, jobs: list[str]) -> None:
     lab.host.advance(seconds=10)  # the first polls
     before = {job_id: looks(lab, job_id) for job_id in jobs}
     lab.host.advance(minutes=5)
-    assert {looks(lab, job_id) - before[job_id] for job_id in jobs} == {5}
+    # A timer may fire a second early, and so a poll fall to either side of the border.
+    assert {looks(lab, job_id) - before[job_id] for job_id in jobs} <= {4, 5, 6}
 
 
 @pytest.mark.parametrize(

@@ -30,16 +30,16 @@ def test_hours_of_polls_with_the_hourly_cleanup(lab: Lab, hours: int) -> None:
     lab.host.advance(hours=hours, seconds=-1)
     status = lab.host.status(started["id"])
     assert status["runtimeStatus"] == "Running"
-    polls = status["customStatus"]["polls"]  # each timer fires up to a second early
-    assert 60 * hours <= polls <= 62 * hours
+    # A timer may fire up to a second early: a minute of polls is 59 to 60 seconds.
+    assert 60 * hours <= status["customStatus"]["polls"] <= 60 * hours * 60 / 59 + 1
     assert len(status["historyEvents"]) <= 6
     assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] in (hours, hours + 1)
     lab.host.advance(seconds=2)
     row = lab.table.get(started["id"])
     assert row is not None
-    assert (row.state, row.polls) == ("Expired", polls + 1)
+    assert row.state == "Expired"
     assert row.ended_at is not None
-    assert begin + timeout <= row.ended_at <= begin + timeout + TIMER_EARLY
+    assert timedelta(0) <= row.ended_at - (begin + timeout) <= TIMER_EARLY
 
 
 @pytest.mark.parametrize("last", [DONE, RUNNING])
@@ -50,13 +50,14 @@ def test_the_last_poll_is_made_just_after_the_expire_time(lab: Lab, last: Body) 
     started = lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=90)
     lab.host.advance(seconds=89.999999)
     assert lab.state(job_id) == "Monitoring"
+    lab.host.advance(seconds=0.000001)
     lab.host.run_until(lab.ended(job_id))
     row = lab.table.get(started["id"])
     assert row is not None
     assert (row.state, row.polls) == ("Succeeded" if last is DONE else "Expired", 3)
     assert row.expire_time == begin + timedelta(seconds=90)
     assert row.ended_at is not None
-    assert row.expire_time <= row.ended_at <= row.expire_time + TIMER_EARLY
+    assert timedelta(0) <= row.ended_at - row.expire_time <= TIMER_EARLY
 
 
 def test_a_poll_that_the_expiry_overtakes_is_not_the_last_look(lab: Lab) -> None:
@@ -93,8 +94,9 @@ def test_the_sources_wish_for_a_pause_is_granted(lab: Lab) -> None:
     throttled = Reply(429, headers=(("Retry-After", "600"),))
     lab.source.behave(job_id, throttled, DONE)
     lab.api.start(jobId=job_id, pollIntervalSeconds=60)
-    lab.host.advance(minutes=9, seconds=58)  # a timer fires up to a second early
+    lab.host.advance(minutes=9, seconds=58)
     assert lab.state(job_id) == "Monitoring"
+    lab.host.advance(seconds=1)
     lab.host.run_until(lab.ended(job_id))
     assert lab.state(job_id) == "Succeeded"
 
@@ -187,12 +189,18 @@ def test_a_cleanup_that_was_ended_is_started_again(lab: Lab) -> None:
 
 
 def test_the_cleanup_sleeps_an_hour_from_its_end(lab: Lab) -> None:
+    """Its timer may fire up to a second early."""
+
+    def runs() -> int:
+        count: int = lab.host.status("periodic-cleanup")["customStatus"]["runs"]
+        return count
+
     lab.host.advance(seconds=0)  # the watchdog starts it with the host
-    for runs in (1, 2, 3):
-        assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
-        lab.host.advance(minutes=59, seconds=58)  # a timer fires up to a second early
-        assert lab.host.status("periodic-cleanup")["customStatus"]["runs"] == runs
-        lab.host.advance(seconds=1)
+    for number in (1, 2, 3):
+        assert runs() == number
+        lab.host.advance(minutes=59, seconds=58)
+        assert runs() == number
+        lab.host.run_until(lambda number=number: runs() > number, seconds=2)  # type: ignore[misc]
 
 
 def test_a_cancel_that_is_refused_is_tried_again_and_its_result_stored(lab: Lab) -> None:

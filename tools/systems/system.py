@@ -29,7 +29,7 @@ _NOT_INHERITED = (
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs to submit: a job that succeeds, one that fails, one that would run long.
+    """The jobs to submit: one succeeds, one fails, one would run long.
 
     Attributes:
         more: Others by name, each with the state in which its monitor must end.

@@ -1,0 +1,86 @@
+"""The state of all monitors in a few numbers, for any log sink to draw."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple
+
+from domain.monitors.monitor import MonitorRow, State
+from domain.outcome import Outcome
+
+
+class End(NamedTuple):
+    """A monitor that ended.
+
+    Attributes:
+        source: Its source.
+        state: How it ended.
+        lag_seconds: The time from the verdict to the stored row.
+    """
+
+    source: str
+    state: State
+    lag_seconds: float
+
+
+@dataclass(frozen=True)
+class Census:
+    """Counts of monitors. Times are in seconds; None if there is nothing to measure.
+
+    Attributes:
+        live: The live monitors.
+        ends: The monitors that ended since the last census.
+        by_source: Their numbers by source and state.
+        blind: How many of the live ones can't see their job; so are the other flags.
+        unrecognised: How many have a status that no list of outcomes holds.
+        poll_latency_p50: How late the last polls of the live ones came: the median.
+        poll_latency_p95: The value that 95 of 100 do not exceed.
+        end_lag_p50: The lag of the ends, from the verdict to the row: the median.
+        end_lag_p95: The value that 95 of 100 do not exceed.
+    """
+
+    live: int
+    ends: int
+    by_source: dict[str, dict[str, int]]
+    blind: int
+    stale: int
+    overdue: int
+    stalled: int
+    paused: int
+    unrecognised: int
+    poll_latency_p50: float | None
+    poll_latency_p95: float | None
+    end_lag_p50: float | None
+    end_lag_p95: float | None
+
+
+def take_census(rows: Sequence[MonitorRow], ends: Sequence[End]) -> Census:
+    """Count live monitors, and those that ended since the last census."""
+    by_source: dict[str, dict[str, int]] = {}
+    kinds = [(row.source, row.state) for row in rows] + [(end.source, end.state) for end in ends]
+    for source, state in kinds:
+        states = by_source.setdefault(source, {})
+        states[state] = states.get(state, 0) + 1
+    latencies = [row.late_seconds for row in rows if row.late_seconds is not None]
+    lags = [end.lag_seconds for end in ends]
+    return Census(
+        live=len(rows),
+        ends=len(ends),
+        by_source=by_source,
+        blind=sum(row.blind for row in rows),
+        stale=sum(row.stale for row in rows),
+        overdue=sum(row.overdue for row in rows),
+        stalled=sum(row.stalled for row in rows),
+        paused=sum(row.paused for row in rows),
+        unrecognised=sum(row.outcome is Outcome.UNRECOGNISED for row in rows),
+        poll_latency_p50=percentile(latencies, 50),
+        poll_latency_p95=percentile(latencies, 95),
+        end_lag_p50=percentile(lags, 50),
+        end_lag_p95=percentile(lags, 95),
+    )
+
+
+def percentile(values: Iterable[float], percent: int) -> float | None:
+    """The smallest of the values that so many percent do not exceed; None of no value."""
+    ordered = sorted(values)
+    return ordered[ceil(len(ordered) * percent / 100) - 1] if ordered else None
