@@ -80,15 +80,22 @@ def _look(services: Services, about: Watch | MonitorRow, now: datetime, *, in_tu
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     held = Poll(outcome=about.outcome or Outcome.RUNNING, looked=False)
     held = held.model_copy(update={"rules": source.rules(about.raw_status)})
-    if isinstance(about, MonitorRow) and (
-        about.paused or about.source in services.app_state.paused_sources(now)
-    ):
+    if isinstance(about, MonitorRow) and (about.paused or _is_held(services, about.source, now)):
         return held
     with services.places.take(source, always=not in_turn or _is_last(about, now)) as found:
         if not found:
             wait = wait_for_place(about, now).total_seconds()
             return held.model_copy(update={"retry_after_seconds": wait})
         return source.granted(services.jobs.poll(source, about.job_id, now))
+
+
+def _is_held(services: Services, source: str, now: datetime) -> bool:
+    """Whether somebody holds the polls of a source; not, if the store does not answer."""
+    try:
+        return source in services.app_state.paused_sources(now)
+    except StoreUnavailable as error:
+        log.warning("%s: pauses not read: %s", source, error)
+        return False
 
 
 def _is_last(about: Watch | MonitorRow, now: datetime) -> bool:

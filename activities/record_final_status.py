@@ -16,7 +16,7 @@ from adapters.event_log import log_event
 from adapters.monitor_table import Written
 from adapters.services import Services, get_services
 from domain import names
-from domain.errors import InvalidInput, JobMonitorError
+from domain.errors import Faults, JobMonitorError
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, Watch
 from domain.outcome import Rules
@@ -92,8 +92,8 @@ def _is_live(services: Services, watch: Watch) -> bool:
 
 
 def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
-    """The rules of a watch's source; the defaults if the source is no longer configured."""
+    """The rules of a watch's source; the defaults if it is faulty, or not configured any more."""
     try:
         return services.sources.of_watch(about.source).rules(about.raw_status)
-    except InvalidInput:
+    except Faults:
         return Rules()

@@ -19,9 +19,10 @@ import azure.durable_functions as df
 from azure.durable_functions import OrchestrationRuntimeStatus
 from pydantic import ValidationError
 
+from adapters.cancelling import cancel_late
 from adapters.ends import tell_end
 from adapters.services import Services
-from adapters.threads import at_store
+from adapters.threads import at_source, at_store
 from domain import names
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
@@ -79,6 +80,9 @@ async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
     written = await at_store(monitors.change, end.id, lambda row: transitions.terminated(row, end))
     if written:
         await at_store(tell_end, services, written.now)
+        if written.before.stop and written.before.stop.cancel_job:
+            # Whoever asked for it has an answer that promised it.
+            return await at_source(cancel_late, services, written.now)
         return written.now
     return await at_store(monitors.get, end.id) or end
 
@@ -265,8 +269,10 @@ async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> An
         if status and status.runtime_status is not None:
             return status
         # The client answers alike for an unknown instance and for an error of the hub. A query
-        # does not: it raises.
-        await client.get_status_by(instance_id_prefix=instance_id)
+        # for it does not: it raises, or shows the instance.
+        found = await client.get_status_by(instance_id_prefix=instance_id)
+    if any(each.instance_id == instance_id for each in found):
+        raise StoreUnavailable("the task hub did not answer for an instance that it has")
     return None
 
 

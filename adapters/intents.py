@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from adapters.table import BATCH, Table, reading
+from adapters.table import BATCH, Table, delete_unchanged, reading
 
 _PARTITION = "~keys"
 KEPT = timedelta(hours=24)
@@ -33,6 +33,7 @@ class Intent(NamedTuple):
         status: HTTP status of its answer; None as long as there is none.
         monitor_id: The monitor that it was answered with.
         job_id: The job that the source started for it, as soon as that is known.
+        detail: Why it is not known whether the source started a job.
     """
 
     request: str
@@ -40,6 +41,7 @@ class Intent(NamedTuple):
     status: int | None = None
     monitor_id: str | None = None
     job_id: str | None = None
+    detail: str | None = None
 
 
 class Intents:
@@ -63,8 +65,10 @@ class Intents:
                 if found and found["begunAt"] > now - KEPT:
                     names = {"status": "status", "monitor_id": "monitorId", "job_id": "jobId"}
                     rest: dict[str, Any] = {name: found.get(known) for name, known in names.items()}
-                    return Intent(found["request"], found["begunAt"], **rest)
-            self._table.delete(*_keys(key).values())  # of yesterday
+                    begun_at, detail = found["begunAt"], found.get("detail")
+                    return Intent(found["request"], begun_at, **rest, detail=detail)
+            if found:  # of yesterday
+                self._table.commit([delete_unchanged(found)])
         return Intent(_hash(request), now)  # another request took the place at this very moment
 
     def note(self, key: str, **known: object) -> None:

@@ -4,6 +4,7 @@ The list is read in the order of its keys, since Table storage sorts by nothing 
 be out of date: the row of its monitor says what holds. `adapters.monitor_table` writes the entries.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,7 +12,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from adapters import monitor_entities as entities
-from adapters.table import BATCH, Entity, Table, reading
+from adapters.event_log import log_event
+from adapters.table import BATCH, Entity, Table, delete_unchanged, reading
+from domain.errors import StoreUnavailable
 from domain.monitors.monitor import MonitorRow
 
 _ENTRIES_READ = 5_000  # for a filter by label, in one request
@@ -115,18 +118,27 @@ class MonitorList:
         """
         where, values = "PartitionKey eq @list and RowKey gt @after", {"list": entities.LIST}
         found = list(islice(self._table.query(where, {**values, "after": after}, top=size), size))
-        with reading():
-            entries = [
-                (each["RowKey"], each["monitorId"], each["run"], each["state"]) for each in found
-            ]
         wrong = []
-        for key, monitor_id, run, state in entries:
-            row = self._row(monitor_id)
-            if row is None or row.run != run:
-                self._table.delete(entities.LIST, key)
-            elif row.state != state:
-                wrong.append(row)
-        return wrong, entries[-1][0] if len(entries) == size else ""
+        for entry in found:
+            try:
+                row = self._misfit(entry)
+            except StoreUnavailable as error:  # it must not keep the others from being checked
+                log_event("notChecked", None, monitor=entry.get("monitorId"), detail=str(error))
+            else:
+                wrong += [row] if row else []
+        return wrong, found[-1]["RowKey"] if len(found) == size else ""
+
+    def _misfit(self, entry: Entity) -> MonitorRow | None:
+        """The row of an entry, if the entry tells otherwise; one of another run is removed."""
+        with reading():
+            monitor_id, run, state = entry["monitorId"], entry["run"], entry["state"]
+        row = self._row(monitor_id)
+        if row is None or row.run != run:
+            # Only as it was read: a restart may have taken the place meanwhile.
+            self._table.commit([delete_unchanged(entry)])
+            return None
+        told = entry.get("labels", "{}")
+        return row if row.state != state or json.dumps(row.labels) != told else None
 
     def remove(self, gone: Sequence[Ended]) -> None:
         """Remove the list entries of monitors that were removed, or went on as the next run."""

@@ -193,9 +193,9 @@ class MonitorTable:
             newer_by = row.run - known["run"] if known else -1
         if newer_by > 0:
             self._table.upsert(entry)
-        elif newer_by == 0:
-            keys = ("PartitionKey", "RowKey", "labels")
-            self._table.upsert({name: entry[name] for name in keys})
+        elif known and newer_by == 0:
+            labelled = {**known, "labels": entry["labels"]}
+            self._table.commit([update_unchanged(known, labelled)])
 
     def ended(self, ended: Ended) -> Snapshot | None:
         """The row of a run that ended; None if it is gone, or a new run began."""

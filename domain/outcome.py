@@ -68,12 +68,14 @@ class CancelResult(InternalModel):
         detail: Why not; a text safe to show.
         poll: A look at the job after a refusal: the job may have ended by itself.
         void: Whether the row asks for no cancel, so that nothing was sent.
+        quoted: The source's own words. They go to the log, and nowhere else.
     """
 
     accepted: bool
     detail: Text | None = None
     poll: "Poll | None" = None
     void: bool = False
+    quoted: Text | None = Field(default=None, exclude=True, repr=False)
 
 
 class Rules(InternalModel):

@@ -23,6 +23,8 @@ _SOON = timedelta(seconds=10)
 @bp.orchestration_trigger(context_name="context")
 def periodic_cleanup(context: df.DurableOrchestrationContext) -> Generator[TaskBase, Any, None]:
     """Run one generation. The input is a `CleanupProgress` as JSON, or nothing at first."""
+    if context.instance_id != names.CLEANUP_INSTANCE:
+        return  # a copy, as `restartPostUri` makes one
     progress = CleanupProgress.model_validate(context.get_input() or {})
     context.set_custom_status(progress.to_wire())
     try:

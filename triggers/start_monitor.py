@@ -96,7 +96,10 @@ async def start_monitor(
     try:
         answer = await _start(call)
     except SourceRefused as error:
-        if not error.may_run:
+        if error.may_run:
+            said = {"status": int(HTTPStatus.BAD_GATEWAY), "detail": str(error)}
+            await at_store(partial(services.intents.note, key, **said))
+        else:
             await at_store(services.intents.forget, key)
         raise
     except (InvalidInput, StoreUnavailable):
@@ -134,13 +137,14 @@ def _submit(services: Services, start: Start, by: str) -> Job:
     """Let the source start the job of a request."""
     job, source = start.request.job or {}, start.source
     named = source.submit_request(job)[1]
-    # The source may take a job that its caller names a second time, and start none.
+    asked_at = services.now()
+    # The source may take a job that its caller names a second time, and start none. Only "not
+    # found" proves that the job is a new one.
     existed = (
         named is not None
         and services.monitors.of_job(source.name, named) is not None
-        and services.jobs.poll(source, named, services.now()).saw_job
+        and services.jobs.poll(source, named, asked_at).outcome is not Outcome.NOT_FOUND
     )
-    asked_at = services.now()
     job_id = services.jobs.submit(source, job)
     log_event("submitted", None, source=source.name, job_id=job_id, by=by)
     return Job(job_id, None if existed else asked_at)
@@ -153,6 +157,8 @@ async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
         )
+    if earlier.detail:
+        raise SourceRefused(earlier.detail, may_run=True)  # as the first time
     if earlier.status and earlier.monitor_id:
         row = await at_store(services.monitors.get, earlier.monitor_id)
         if row:
@@ -210,9 +216,11 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         ended = transitions.reused(known, services.now()) if reused else known
         again = new.model_copy(update={"id": known.id, "run": known.run + 1})
         begin = partial(transitions.claimed_again, ended=ended, again=again, by=call.by)
-        if await at_store(services.monitors.change, again.id, begin):
-            if reused:
+        written = await at_store(services.monitors.change, again.id, begin)
+        if written:
+            if not written.before.state.final:
                 await at_store(tell_end, services, ended)
+            if reused:
                 await hub.remove_earlier(client, again, services)
             return again, True
     raise StoreUnavailable("too many others start this job at the same time")

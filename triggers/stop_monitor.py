@@ -15,9 +15,9 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from adapters import hub
-from adapters.cancelling import ask_source
+from adapters.cancelling import cancel_late
 from adapters.event_log import log_event
-from adapters.services import Services, get_services
+from adapters.services import get_services
 from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput
 from domain.monitors import transitions
@@ -54,27 +54,22 @@ async def stop_monitor(
         _log(row, stop)
         await hub.hint(client, row, services, wake=True)
     known = await at_store(services.monitors.get, row.id)
+    if known and not known.state.final and known.stop is None:
+        # A start began the next run meanwhile. The wish is for that one, too.
+        written = await at_store(services.monitors.change, row.id, ask)
+        known = written.now if written else known
     row = known or row
     if not row.state.final:
         return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})
     if stop.cancel_job and not row.state.job_ended and row.cancel_result != "accepted":
         if written is None:
             _log(row, stop)
-        row = await at_source(_cancel_late, services, row)
+        row = await at_source(cancel_late, services, row)
     return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
 
 
 def _log(row: MonitorRow, stop: StopRequest) -> None:
     log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job, by=stop.by)
-
-
-def _cancel_late(services: Services, row: MonitorRow) -> MonitorRow:
-    """Cancel the job of a watch that ended without it; the row tells what the source answered."""
-    result = ask_source(services, row)
-    said = "accepted" if result.accepted else f"not accepted: {result.detail}"
-    note = partial(transitions.cancelled_late, run=row.run, result=said)
-    written = services.monitors.change(row.id, note)
-    return written.now if written else row
 
 
 def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:

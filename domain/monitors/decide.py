@@ -192,7 +192,9 @@ def next_poll_at(fields: MonitorFields, poll: Poll, now: datetime) -> datetime:
         wait = min(wait, unsettled)
     at = now + max(wait, POLL_GAP)
     # Not shortly before the last poll: a timer that fires early would bring both together.
-    return at if at <= fields.expire_time - POLL_GAP else fields.expire_time + TIMER_EARLY
+    if at <= fields.expire_time - POLL_GAP:
+        return at
+    return max(fields.expire_time + TIMER_EARLY, now + POLL_GAP)
 
 
 def wait_for_place(fields: MonitorFields, now: datetime) -> timedelta:
@@ -208,7 +210,14 @@ def wait_for_place(fields: MonitorFields, now: datetime) -> timedelta:
 
 def reopened(watch: Watch) -> Watch:
     """The watch without the verdict that its row does not bear out; it polls again."""
-    return watch.model_copy(update={"verdict": None, "cancel_job": False, "cancel_attempts": 0})
+    return watch.model_copy(
+        update={
+            "verdict": None,
+            "cancel_job": False,
+            "cancel_attempts": 0,
+            "cancel_result": None,
+        }
+    )
 
 
 def after_cancel(watch: Watch, result: CancelResult) -> Watch:

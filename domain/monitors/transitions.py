@@ -54,10 +54,8 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
         "resumed": False,
         "late_seconds": _late(current, at),
     }
-    if poll.looked:
-        update |= _slowness(row, poll, at)
-    if poll.result is not None:
-        update |= _result(poll.result)
+    if poll.saw_job:
+        update |= _slowness(row, poll, at) | _result(poll.result)
     row = row.model_copy(update=update)
     return Change(row, [*log.status_change(current, row), *log.slowness(current, row)])
 
@@ -124,7 +122,9 @@ def ended(
         return None
     claim = watch.verdict
     decided_at = claim.ended_at if claim and claim.state is ending.state else now
-    verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=min(decided_at, now))
+    earliest = current.last_poll_at or current.started_at
+    ended_at = min(max(decided_at, earliest), max(now, earliest))
+    verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=ended_at)
     end = current.ended(verdict).model_copy(update={"cancel_result": watch.cancel_result})
     by = current.stop.by if current.stop and ending.state is State.STOPPED else None
     return Change(end, [log.ended(end, by)])
@@ -165,7 +165,12 @@ def _late(current: MonitorRow, at: datetime) -> float | None:
 
 
 def _slowness(row: MonitorRow, poll: Poll, at: datetime) -> dict[str, object]:
-    """Whether the job runs longer than it should, and whether anything of it moves."""
+    """Whether the job runs longer than it should, and whether anything of it moves.
+
+    A job that has ended does neither.
+    """
+    if poll.outcome.is_end:
+        return {"overdue": False, "stalled": False}
     rules = poll.rules or Rules()
     warn = row.warn_after_seconds or rules.warn_after_seconds
     stall = row.stall_after_seconds or rules.stall_after_seconds
@@ -180,7 +185,9 @@ RESULT_LENGTH = 16 * 1024
 """Bytes of a job's result that are kept."""
 
 
-def _result(text: str) -> dict[str, object]:
+def _result(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {"result": None, "result_cut": False}
     data = text.encode()
     kept = data[:RESULT_LENGTH].decode(errors="ignore")
     return {"result": kept, "result_cut": len(data) > RESULT_LENGTH}

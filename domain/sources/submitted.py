@@ -51,11 +51,12 @@ def no_id(source: Source, answer: Answer, why: str) -> str:
 def read_cancelled(source: Source, job_id: str, answer: Answer) -> CancelResult:
     """Whether a source took a cancel.
 
-    If not, the detail has the HTTP status alone: it goes into the row and the log, and stays there.
+    If not, the detail has the HTTP status alone, since it goes into the row. The log has the words.
     """
     if source.cancel and rule_on(source.cancel, answer, source.job_id(job_id)).kind is Kind.OK:
         return CancelResult(accepted=True)
-    return CancelResult(accepted=False, detail=answer.http_word)
+    words = quoted(source, answer)
+    return CancelResult(accepted=False, detail=answer.http_word, quoted=words)
 
 
 def quoted(source: Source, answer: Answer) -> str:

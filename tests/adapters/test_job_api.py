@@ -561,7 +561,8 @@ def test_cancel(server: FaultySource) -> None:
     assert API.poll(source, "a", NOW).outcome is Outcome.CANCELLED
     server.behave("cancel", Reply(409, f"too late {SECRET}".encode()))
     # It goes into the row, and stays there: without the source's words.
-    assert API.cancel(source, "a") == CancelResult(accepted=False, detail="HTTP 409")
+    refused = API.cancel(source, "a")
+    assert refused.to_wire() == CancelResult(accepted=False, detail="HTTP 409").to_wire()
     server.behave("cancel", "hang-up")
     assert API.cancel(source, "a") == CancelResult(
         accepted=False, detail="the connection failed: RemoteDisconnected"

@@ -1,6 +1,6 @@
 """How a row may change: the rules, without a store."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -95,6 +95,27 @@ def test_a_result_is_kept_up_to_its_limit() -> None:
     short, long = of('{"rows": 7}'), of("ü" * 10_000)
     assert (short.result, short.result_cut) == ('{"rows": 7}', False)
     assert (long.result, long.result_cut) == ("ü" * 8_192, True)
+
+
+def test_the_result_of_an_end_that_was_taken_back_is_gone() -> None:
+    crash = Poll(outcome=Outcome.FAILED, raw_status="CRASHED", result='"boom"')
+    crashed = changed(transitions.polled(row(), 2, crash, LATER))
+    assert crashed.result == '"boom"'
+    assert changed(polled(crashed, "COMPLETED", Outcome.SUCCEEDED)).result is None
+
+
+def test_a_job_that_has_ended_is_not_overdue() -> None:
+    before = row(warn_after_seconds=1, overdue=True, stalled=True)
+    now = changed(polled(before, "done", Outcome.SUCCEEDED))
+    assert (now.overdue, now.stalled) == (False, False)
+
+
+@pytest.mark.parametrize("claimed_at", [NOW - timedelta(days=9), NOW + timedelta(days=9)])
+def test_the_time_of_an_end_lies_between_its_last_poll_and_now(claimed_at: datetime) -> None:
+    now = changed(polled(row(), "done", Outcome.SUCCEEDED))
+    verdict = Verdict(state=State.SUCCEEDED, reason="x", ended_at=claimed_at)
+    watch = now.first_watch().model_copy(update={"verdict": verdict})
+    assert changed(ended(now, watch)).ended_at == LATER
 
 
 def test_a_change_is_a_line_of_the_log() -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from adapters.intents import UNDER_WAY
 from adapters.monitor_table import MonitorTable
+from domain.errors import ConfigurationFault, Fault
+from domain.monitors import transitions
 from domain.monitors.monitor import State
+from domain.outcome import StopRequest
 from tests.api import Body, new_job_id
 from tests.faulty_source import Reply
 from tests.virtual.conftest import Lab
@@ -214,12 +217,25 @@ def test_a_submit_whose_outcome_is_not_known_is_not_repeated(lab: Lab, answer: A
     assert post(lab, "three", job={"a": 1}).status_code == 502
     lab.source.behave("submit", {"id": new_job_id()})
     again = post(lab, "three", job={"a": 1})
-    assert again.status_code == 409
+    assert again.status_code == 502  # the same answer for the same key
+    assert submits(lab) == 1
+
+
+def test_a_start_that_was_cut_off_in_its_submit_is_not_repeated(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError("cut off")
+
+    with monkeypatch.context() as during:
+        during.setattr("adapters.job_api.JobApi.submit", broken)
+        assert post(lab, "three", job={"a": 1}).status_code == 500
+    assert post(lab, "three", job={"a": 1}).status_code == 409
     lab.host.advance(seconds=UNDER_WAY.total_seconds())
     again = post(lab, "three", job={"a": 1})
     assert again.status_code == 409
     assert "Nobody knows" in again.json()["detail"]
-    assert submits(lab) == 1
+    assert submits(lab) == 0
 
 
 @pytest.mark.parametrize("refusal", ["500", Reply(400, b"no such queue")])
@@ -447,6 +463,69 @@ def test_a_hub_that_does_not_answer_is_not_taken_for_a_missing_instance(
         lab.host.advance(minutes=6)
     assert (1, "resumed", "Monitoring") not in log(lab, monitor_id)
     assert lab.row(monitor_id).state is State.MONITORING
+
+
+def test_one_bad_answer_of_the_hub_ends_no_watch(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I2, I6: the client answers as for an unknown instance; the next question shows it."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id)
+    lab.host.advance(minutes=5)
+    get = CLIENT.get_async_request
+    bad = [500]
+
+    async def once(*given: Any) -> Any:
+        if bad and f"instances/{monitor_id}" in given[0]:
+            return [bad.pop(), {"Message": "the store of the hub is away"}]
+        return await get(*given)
+
+    with monkeypatch.context() as during:
+        during.setattr(CLIENT, "get_async_request", once)
+        assert lab.api.call("GET", f"/api/monitors/{monitor_id}").status_code == 503
+    assert not bad
+    assert lab.api.get(monitor_id)["monitor"]["state"] == "Monitoring"
+
+
+def test_a_copy_of_the_cleanup_does_nothing(lab: Lab) -> None:
+    lab.host.advance(minutes=1)
+    for path in ("instances/periodic-cleanup/restart", "orchestrators/PeriodicCleanup/copy"):
+        started = lab.api.call("POST", f"{HUB}/{path}")
+        assert started.status_code == 202
+        lab.host.wait_for(started.json()["id"], "Completed", minutes=1)
+    assert lab.host.status("periodic-cleanup")["runtimeStatus"] == "Running"
+
+
+def test_a_terminate_takes_no_cancel_back(lab: Lab) -> None:
+    """202 promised that the job is cancelled."""
+    job_id = new_job_id()
+    monitor_id = watched(lab, job_id)
+    lab.host.suspend(monitor_id)
+    lab.host.wait_for(monitor_id, "Suspended", minutes=1)
+    row = lab.row(monitor_id)
+    stop = StopRequest(reason="enough", cancel_job=True)
+    lab.table.change(row.id, lambda now: transitions.stop_asked(now, stop))
+    lab.host.terminate(monitor_id, "over")
+    lab.host.wait_for(monitor_id, "Terminated", minutes=1)
+    shown = lab.api.get(monitor_id)["monitor"]
+    assert (shown["state"], shown["cancelResult"]) == ("Terminated", "accepted")
+    assert cancels(lab) == 1
+
+
+def test_a_watch_ends_though_its_source_is_configured_no_more(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2: a stop and an expiry are stored."""
+    stopped, expiring = new_job_id(), new_job_id()
+    monitor_id = watched(lab, stopped)
+    watched(lab, expiring, timeoutSeconds=600)
+    faulty = ConfigurationFault([Fault("sources.toml [sources.demo]", "is faulty")])
+
+    def broken(*_: object) -> None:
+        raise faulty
+
+    monkeypatch.setattr("domain.sources.file.Sources.of_watch", broken)
+    assert lab.api.call("POST", f"/api/monitors/{monitor_id}/stop").status_code == 202
+    lab.host.run_until(lab.ended(stopped, expiring), minutes=20)
+    assert (lab.state(stopped), lab.state(expiring)) == ("Stopped", "Unreachable")
 
 
 # -- stop and restart --------------------------------------------------------------------------
