@@ -68,8 +68,9 @@ async def clean(
     after = await run.remove_monitors(ended)
     await long_at_store(services.intents.remove_old, services.now())
     through, asked_at = progress.purged_through, progress.strays_at
-    if after is None and (span := strays(progress, cutoff, services.now())):
-        asked_at = services.now()
+    now = services.now()
+    if after is None and now < deadline and (span := strays(progress, cutoff, now)):
+        asked_at = now
         through = await run.purge_strays(*span) or through
     return CleanupProgress(
         purged_through=through,
@@ -140,8 +141,11 @@ class _Run:
         monitors = self._services.monitors
         known = await long_at_store(monitors.ended, ended)
         if known:
-            self.instances += await hub.purge(self._client, ended.monitor_id)
-            self.monitors += await long_at_store(monitors.remove, known)
+            # Not `+= await`: that would take the count from before the wait, and lose the others'.
+            instances = await hub.purge(self._client, ended.monitor_id)
+            self.instances += instances
+            removed = await long_at_store(monitors.remove, known)
+            self.monitors += removed
 
     async def purge_strays(self, begin: datetime, end: datetime) -> datetime | None:
         """Have the hub purge all that ended. Returns `end`, or None if it was not done in time."""

@@ -165,8 +165,12 @@ def test_a_slow_store_is_asked_for_many_at_once_and_a_run_ends_in_time(rig: Rig)
         services = make_services(slow.connection, lambda: datetime.now(UTC) + later)
         progress = run(rig, services, timedelta(seconds=1))
         assert progress.more  # it had time for the list, and for few of the monitors
+        counted = [(progress.monitors, progress.instances)]
         while progress.more:
             progress = run(rig, services, timedelta(seconds=1), progress)
+            counted.append((progress.monitors, progress.instances))
+        assert sum(monitors for monitors, _ in counted) >= len(jobs)
+        assert sum(instances for _, instances in counted) >= len(jobs)
         assert 8 <= slow.most_at_once <= 16
     for job_id in jobs:
         assert rig.api.call("GET", f"/api/monitors/demo.{job_id}").status_code == 404
