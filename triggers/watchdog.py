@@ -29,6 +29,7 @@ from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
 from domain.monitors.census import Census, take_census
+from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
 
@@ -203,16 +204,26 @@ async def watch_over(
             await hub.resume_suspended(client, row)
             log_event("woken", row, expire_time=row.expire_time)
         case Recovery.FLAG_STALE:
-            flag = partial(transitions.flagged_stale, run=row.run)
-            await at_store(services.monitors.change, row.id, flag)
-            # At every run, so that the log shows the monitors that are stale now.
-            log_event(
-                "stale",
-                row,
-                level=logging.WARNING,
-                last_poll_at=row.last_poll_at,
-                runtime_status=status,
-            )
-            if instance and not instance.suspended:
-                await hub.hint(client, row, services.monitors)
+            await _stir(client, services, row, instance)
     return todo
+
+
+async def _stir(
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    row: MonitorRow,
+    instance: Instance | None,
+) -> None:
+    """Flag a silent watch as stale, and send it a hint unless somebody suspended it."""
+    flag = partial(transitions.flagged_stale, run=row.run)
+    await at_store(services.monitors.change, row.id, flag)
+    # At every run, so that the log shows the monitors that are stale now.
+    log_event(
+        "stale",
+        row,
+        level=logging.WARNING,
+        last_poll_at=row.last_poll_at,
+        runtime_status=instance.runtime_status if instance else None,
+    )
+    if instance and not instance.suspended:
+        await hub.hint(client, row, services.monitors)
