@@ -182,14 +182,20 @@ class Judge:
         listed = self._listed()
         jobs = self.callers.plan.jobs
         suspended = {monitor_id("chaos", job.id) for job in jobs if job.has(Do.SUSPEND)}
+        asleep = {
+            monitor_id("chaos", job.id)
+            for job in jobs
+            if any("sleeps" in act.settings for act in job.acts)
+        }
         for id_, row in rows.items():
             if listed.get(id_) != row.state:
                 yield f"{id_}: {row.state}, but {listed.get(id_)} in the list"
         yield from (f"{each}: listed, but never accepted" for each in listed.keys() - rows.keys())
         for instance in self.api.call("GET", _INSTANCES).json():
             id_, status = instance["instanceId"], instance["runtimeStatus"]
-            # One that was suspended after it had stored the end stays so.
-            ended = ("Completed", "Terminated", *(["Suspended"] if id_ in suspended else []))
+            # One that was suspended after it had stored the end stays so, and a crafted one sleeps.
+            rests = ["Suspended"] * (id_ in suspended) + ["Running"] * (id_ in asleep)
+            ended = ("Completed", "Terminated", *rests)
             if instance["name"] == "JobMonitoring" and status not in ended:
                 yield f"{id_}: its instance is {status}"
         yield from (f"{each}: still said to be live" for each in still_live(self.table))
