@@ -226,4 +226,4 @@ async def _stir(
         runtime_status=instance.runtime_status if instance else None,
     )
     if instance and not instance.suspended:
-        await hub.hint(client, row, services.monitors)
+        await hub.hint(client, row, services)
