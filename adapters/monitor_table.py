@@ -188,14 +188,18 @@ class MonitorTable:
         self._table.upsert(entities.live_entity(row))
         if self._table.insert(entry):
             return
-        known = self._table.find(entities.LIST, entry["RowKey"])
-        with reading():
-            newer_by = row.run - known["run"] if known else -1
-        if newer_by > 0:
-            self._table.upsert(entry)
-        elif known and newer_by == 0:
-            labelled = {**known, "labels": entry["labels"]}
-            self._table.commit([update_unchanged(known, labelled)])
+        for _ in range(_ATTEMPTS):
+            known = self._table.find(entities.LIST, entry["RowKey"])
+            if known is None:
+                return
+            with reading():
+                newer_by = row.run - known["run"]
+            if newer_by < 0:
+                return
+            new = entry if newer_by else {**known, "labels": entry["labels"]}
+            # An entry that went meanwhile must not come back, with nothing in it but labels.
+            if self._table.commit([update_unchanged(known, new)]):
+                return
 
     def ended(self, ended: Ended) -> Snapshot | None:
         """The row of a run that ended; None if it is gone, or a new run began."""

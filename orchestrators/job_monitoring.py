@@ -29,7 +29,14 @@ import azure.durable_functions as df
 from azure.durable_functions.models.Task import TaskBase
 
 from domain import names
-from domain.monitors.decide import after_cancel, decide, earliest_hinted_poll, reopened, retry_pause
+from domain.monitors.decide import (
+    after_cancel,
+    decide,
+    earliest_hinted_poll,
+    reopened,
+    retry_pause,
+    wakes_at,
+)
 from domain.monitors.monitor import Watch
 from domain.outcome import CancelResult, Outcome, Poll
 
@@ -68,7 +75,7 @@ def job_monitoring(context: df.DurableOrchestrationContext) -> Steps:
 
 def _next_poll(context: df.DurableOrchestrationContext, watch: Watch) -> Steps:
     """Wait, then poll. Returns the poll, its time, and whether a hint came before its end."""
-    due: Any = context.create_timer(watch.next_poll_at)
+    due: Any = context.create_timer(wakes_at(watch, context.current_utc_datetime))
     hint = context.wait_for_external_event(names.HINT)
     yield context.task_any([due, hint])
     if not due.is_completed:

@@ -215,7 +215,7 @@ async def _tell_stale(
     row: MonitorRow,
     instance: Instance | None,
 ) -> None:
-    """Flag a silent watch, and send it a hint: the time that it waits for may be a wrong one."""
+    """Flag a silent watch as stale, and send it a hint unless somebody suspended it."""
     flag = partial(transitions.flagged_stale, run=row.run)
     await at_store(services.monitors.change, row.id, flag)
     # At every run, so that the log shows the monitors that are stale now.
@@ -224,7 +224,7 @@ async def _tell_stale(
         row,
         level=logging.WARNING,
         last_poll_at=row.last_poll_at,
-        runtime_status=instance and instance.runtime_status,
+        runtime_status=instance.runtime_status if instance else None,
     )
     if instance and not instance.suspended:
         await hub.hint(client, row, services)

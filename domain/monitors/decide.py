@@ -34,6 +34,9 @@ SEEN_LOST_FACTOR = 3
 
 BLIND_AFTER = 3
 MAX_BACKOFF = timedelta(minutes=15)
+LONGEST_TIMER = timedelta(days=2)
+"""Longer than any wait that is planned: an interval of a day, and a tenth for a failed poll."""
+
 CANCEL_ATTEMPTS = 5
 TIMER_EARLY = timedelta(seconds=1)
 """The Functions host cuts the delay of a timer to whole seconds."""
@@ -247,6 +250,15 @@ def after_cancel(watch: Watch, result: CancelResult) -> Watch:
 def retry_pause(attempts: int) -> timedelta:
     """How long to wait before the next attempt of something that failed `attempts` times."""
     return min(timedelta(seconds=2 ** min(attempts, 10)), MAX_BACKOFF)
+
+
+def wakes_at(watch: Watch, now: datetime) -> datetime:
+    """The time of the timer before the next poll.
+
+    The time of the next poll is a claim of the input. The SDK makes a timer of more than three days
+    out of several and does not cancel those, so that a hint would end no generation.
+    """
+    return min(watch.next_poll_at, now + LONGEST_TIMER)
 
 
 def earliest_hinted_poll(watch: Watch, now: datetime) -> datetime:

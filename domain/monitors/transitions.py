@@ -106,7 +106,8 @@ def ended(
     """A watch came to a verdict, and the row bears it out: the row decides, not the watch.
 
     None if the row shows no end (a wish to stop, an expire time, what its last poll saw), or if the
-    source is to be asked first to cancel the job.
+    source is to be asked first to cancel the job. None as well if the watch saw the job end, and
+    the row, which that poll may not have reached, shows another end: one more look tells.
 
     Args:
         current: The row.
@@ -121,10 +122,12 @@ def ended(
     if ending is None or (ending.cancel_job and watch.cancel_result is None):
         return None
     claim = watch.verdict
+    if claim and claim.state.job_ended and not ending.state.job_ended and asked_at is None:
+        return None
     decided_at = claim.ended_at if claim and claim.state is ending.state else now
-    earliest = current.last_poll_at or current.started_at
-    ended_at = min(max(decided_at, earliest), max(now, earliest))
-    verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=ended_at)
+    # The time, too, is a claim: no watch ended before its last poll.
+    decided_at = min(max(decided_at, current.last_poll_at or current.started_at), now)
+    verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=decided_at)
     end = current.ended(verdict).model_copy(update={"cancel_result": watch.cancel_result})
     by = current.stop.by if current.stop and ending.state is State.STOPPED else None
     return Change(end, [log.ended(end, by)])

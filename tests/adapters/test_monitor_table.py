@@ -451,6 +451,25 @@ def test_a_stale_repair_takes_no_end_from_the_list(table: MonitorTable, row: Mon
     assert for_removal(table, row.id)
 
 
+def test_a_repair_brings_back_no_entry_that_went(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run began between the look at the entry and the write: the list stays readable."""
+    table.claim(row)
+    find = table._table.find
+
+    def overtaken(*key: str) -> Any:
+        found = find(*key)
+        table._table.delete(*key)
+        return found
+
+    monkeypatch.setattr(table._table, "find", overtaken)
+    table.sync_indexes(row)
+    monkeypatch.undo()
+    assert table._table.find("~list", list_entity(row)["RowKey"]) is None
+    assert listed(table, jobId=row.job_id) in ([], [row.id])
+
+
 def test_the_list_is_held_against_the_rows(table: MonitorTable, row: MonitorRow) -> None:
     """A list that says other than the row, and an entry of a run that is gone, are put right."""
     table.claim(row)

@@ -66,6 +66,24 @@ def test_an_end_is_what_the_row_bears_out() -> None:
     assert (end.state, end.reason) == (State.SUCCEEDED, "The source reports done.")
 
 
+def test_an_end_is_not_before_the_last_poll() -> None:
+    """The time of a verdict is a claim, too."""
+    now = changed(polled(row(), "done", Outcome.SUCCEEDED))
+    verdict = Verdict(state=State.SUCCEEDED, reason="claimed", ended_at=NOW - timedelta(days=99))
+    watch = now.first_watch().model_copy(update={"verdict": verdict})
+    assert changed(ended(now, watch)).ended_at == LATER
+
+
+def test_the_end_of_a_job_that_the_row_did_not_get_is_looked_at_again() -> None:
+    """A wish to stop came, and the store did not take the poll that saw the job end."""
+    now = changed(polled(row(stop=StopRequest(reason="not needed")), "busy"))
+    watch = finished(now)
+    assert ended(now, watch) is None
+    assert changed(transitions.ended(now, watch, RULES, LATER, LATER)).state is State.STOPPED
+    seen = changed(polled(now, "done", Outcome.SUCCEEDED))
+    assert changed(ended(seen, watch)).state is State.SUCCEEDED
+
+
 @pytest.mark.parametrize("state", [state for state in State if state.final])
 def test_a_claim_that_the_row_does_not_bear_out_ends_nothing(state: State) -> None:
     now = changed(polled(row(), "busy"))

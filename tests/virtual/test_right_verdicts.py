@@ -343,11 +343,14 @@ def test_a_crafted_input_rules_nothing(lab: Lab, given: Body) -> None:
 def test_a_crafted_input_silences_no_watch(lab: Lab, last: str | None) -> None:
     """I2: the time of the next poll is a claim, too."""
     job_id = new_job_id()
-    monitor_id = watched(lab, job_id, timeoutSeconds=600)
+    monitor_id = watched(lab, job_id, timeoutSeconds=1_200)
     lab.host.terminate(monitor_id)
     lab.host.wait_for(monitor_id, "Terminated", minutes=1)
     crafted(lab, monitor_id, nextPollAt="2099-01-01T00:00:00Z", lastPollAt=last)
-    lab.host.run_until(lab.ended(job_id), minutes=20)
+    before = lab.row(monitor_id).polls
+    lab.host.advance(minutes=15)
+    assert lab.row(monitor_id).polls >= before + 3
+    lab.host.run_until(lab.ended(job_id), minutes=10)
     assert lab.state(job_id) == "Expired"
 
 

@@ -16,12 +16,13 @@ from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from tests.api import Api
 from tools.chaos.callers import Accepted, Callers
-from tools.chaos.client import PATIENCE
 from tools.chaos.job_system import JobSystem
 from tools.chaos.plan import Do, Job
 from tools.chaos.watches import Watched, faults_of, intervals, polls_of, too_close, watches
 
 _INSTANCES = "/runtime/webhooks/durabletask/instances?top=100000&showInput=false"
+_LATE = 120.0  # seconds in which a busy host carries out a request that its caller gave up
+_BUSY = 30.0  # seconds in which the last of them may still bring a poll
 _DISTURBED = 5.0  # seconds after a start of the host in which an activity may run again
 
 
@@ -157,11 +158,11 @@ class Judge:
         late = [poll for poll in polls if poll.at > stored_at + 0.1]
         # A poll that was asked for when the watch was terminated can't be called back. A start
         # over a job that ended looks once.
-        looks = [at for at in self.callers.sent[job.id] if at > stored_at - PATIENCE]
+        looks = [at for at in self.callers.sent[job.id] if at > stored_at - _LATE]
         if len(late) > len(looks) + (row.state is State.TERMINATED):
             yield f"{row.id}: {len(late)} polls after its end: {self._told(job, row)}"
         # An activity that a kill cut off polls again at once, and so does all that is a hint.
-        busy = self.callers.busy.get(job.id, 0) + 2
+        busy = self.callers.busy.get(job.id, 0) + _BUSY
         calm = [poll for poll in polls if max(self.calm, busy) < poll.at <= stored_at]
         for restart in self.restarts:
             calm = [p for p in calm if not restart - _DISTURBED < p.at < restart + _DISTURBED]
@@ -181,14 +182,20 @@ class Judge:
         listed = self._listed()
         jobs = self.callers.plan.jobs
         suspended = {monitor_id("chaos", job.id) for job in jobs if job.has(Do.SUSPEND)}
+        asleep = {
+            monitor_id("chaos", job.id)
+            for job in jobs
+            if any("sleeps" in act.settings for act in job.acts)
+        }
         for id_, row in rows.items():
             if listed.get(id_) != row.state:
                 yield f"{id_}: {row.state}, but {listed.get(id_)} in the list"
         yield from (f"{each}: listed, but never accepted" for each in listed.keys() - rows.keys())
         for instance in self.api.call("GET", _INSTANCES).json():
             id_, status = instance["instanceId"], instance["runtimeStatus"]
-            # One that was suspended after it had stored the end stays so.
-            ended = ("Completed", "Terminated", *(["Suspended"] if id_ in suspended else []))
+            # One that was suspended after it had stored the end stays so, and a crafted one sleeps.
+            rests = ["Suspended"] * (id_ in suspended) + ["Running"] * (id_ in asleep)
+            ended = ("Completed", "Terminated", *rests)
             if instance["name"] == "JobMonitoring" and status not in ended:
                 yield f"{id_}: its instance is {status}"
         yield from (f"{each}: still said to be live" for each in still_live(self.table))

@@ -5,13 +5,10 @@ from dataclasses import replace
 from random import Random
 
 from domain.monitors.monitor import State
-from tools.chaos.plan import LONG, Act, Do, Job, Plan
+from tools.chaos.plan import HUB_KNOWN, LONG, Act, Do, Job, Plan
 
 _TROUBLES = ("500", "500", "429", "slow", "hang", "reset", "html")
 _HARMLESS = (Do.RESTART, Do.FORGE, Do.COPY, Do.CHANGE)
-_HUB_KNOWN = 75.0
-"""Seconds after which the watchdog tells a purged instance from a lost task hub."""
-
 _LAST_ACTS = 3.0  # seconds before the end of a run, so that the last start of the host sees them
 
 
@@ -74,7 +71,7 @@ def _meddled_with(rng: Random, job: Job, life: float, seconds: float) -> Job:
         at = job.starts[0] + rng.uniform(-0.5 if do is Do.FORGE else 0, life + 5)
         settings = {"pollIntervalSeconds": rng.choice((1, 2, 3))} if do is Do.CHANGE else {}
         # The watchdog frees a watch that a crafted start put to sleep, but a minute later.
-        sleeps = do is Do.FORGE and seconds > _HUB_KNOWN and rng.random() < 0.5
+        sleeps = do is Do.FORGE and seconds > HUB_KNOWN and rng.random() < 0.5
         acts.append(Act(at, do, {"sleeps": 1} if sleeps else settings))
     return replace(job, acts=(*job.acts, *acts))
 
@@ -153,7 +150,7 @@ def _stops(rng: Random, at: float) -> list[Act]:
 def _terminated(rng: Random, job: Job, life: float, seconds: float) -> Job:
     """A job whose watch is terminated, and at times purged."""
     at = min(job.starts[0] + life, seconds - _LAST_ACTS)
-    do = rng.choice((Do.TERMINATE, Do.PURGE, Do.PURGE_UNSEEN if at > _HUB_KNOWN else Do.PURGE))
+    do = rng.choice((Do.TERMINATE, Do.PURGE, Do.PURGE_UNSEEN if at > HUB_KNOWN else Do.PURGE))
     job = replace(job, starts=job.starts[:1], begins_at=job.starts[0])
     return replace(job, acts=(*job.acts, Act(at, do)))
 

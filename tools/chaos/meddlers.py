@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import defaultdict
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
 from domain.monitors.monitor_id import monitor_id
 from tools.chaos.client import Answer, Client
-from tools.chaos.plan import Act, Do, Job
+from tools.chaos.job_system import FORGED
+from tools.chaos.plan import HUB_KNOWN, Act, Do, Job
 
 _HUB = "/runtime/webhooks/durabletask"
 _LOOK_AGAIN = 0.3  # seconds
@@ -95,6 +97,8 @@ class Meddlers:
         self._expect(job, Do.COPY, answer, 202, 409)
 
     async def _terminate(self, job: Job, do: Do, started: Any, rng: Random) -> None:
+        if do is Do.PURGE_UNSEEN:
+            await self._until_polled(job, rng)
         url = started["terminatePostUri"].replace("{text}", "chaos")
         self._expect(job, do, await self._client.insist(rng, "POST", url), 202, 410)
         if do is Do.TERMINATE:
@@ -113,6 +117,18 @@ class Meddlers:
         purge = await self._client.insist(rng, "DELETE", started["purgeHistoryDeleteUri"])
         self._expect(job, do, purge, 200, 404)
 
+    async def _until_polled(self, job: Job, rng: Random) -> None:
+        """Wait for a poll that tells a purge from a lost hub: one that the hub saw for a minute."""
+        since = datetime.fromtimestamp(self._client.begin + HUB_KNOWN, UTC)
+        while not self._client.gives_up():
+            shown = await self._client.insist(rng, "GET", self._monitor(job))
+            if self._expect(job, Do.PURGE_UNSEEN, shown, 200):
+                row = shown.body["monitor"]
+                at = row["lastPollAt"]
+                if at and datetime.fromisoformat(at) > since and not row["resumed"]:
+                    return
+            await asyncio.sleep(_LOOK_AGAIN)
+
     async def _forge(self, job: Job, act: Act, rng: Random) -> None:
         """Start the orchestrator under the monitor's id, with an input of one's own."""
         id_ = monitor_id("chaos", job.id)
@@ -127,7 +143,7 @@ def forged(job: Job, act: Act, id_: str, rng: Random) -> dict[str, Any]:
     verdict = {"state": state, "reason": "forged", "endedAt": _PAST}
     return {
         "source": "chaos",
-        "jobId": rng.choice((job.id, "another")),
+        "jobId": rng.choice((job.id, FORGED)),
         "monitorId": id_,
         "run": rng.choice((1, 1, 1, 2, 3)),
         "startedAt": _PAST,

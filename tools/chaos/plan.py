@@ -17,6 +17,9 @@ LONG = 3_600
 LOST_AFTER = 2
 """Seconds that "not found" must last, by the source's configuration."""
 
+HUB_KNOWN = 75.0
+"""Seconds after which the watchdog tells a purged instance from a lost task hub."""
+
 
 class Do(StrEnum):
     """The operations on a monitor, but for its start."""
