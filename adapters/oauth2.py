@@ -3,6 +3,7 @@
 The request goes out like those of the source: with its certificates, within its time and size.
 """
 
+import re
 import time
 from datetime import datetime
 from urllib.parse import quote
@@ -13,14 +14,15 @@ from pydantic import SecretStr
 from adapters.exchange import NoAnswer, exchange
 from adapters.identity import NoToken
 from domain.outcome import Outcome
+from domain.sources.answer import Answer
 from domain.sources.auth import BasicAuth, NoAuth, OAuth2Auth
 from domain.sources.request import Request
 from domain.sources.source import Source
-from domain.sources.submitted import quoted
 
 _LIFETIME = 600  # seconds, where the server does not say it
 _SERVER_ERROR = 500
 _OK, _BUSY = 200, 429
+_CODE = re.compile(r"[a-z_]{1,64}")  # section 5.2: invalid_client, invalid_scope
 
 
 def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
@@ -58,7 +60,7 @@ def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
     if answer.http_status != _OK:
         passing = answer.http_status >= _SERVER_ERROR or answer.http_status == _BUSY
         outcome = Outcome.UNREACHABLE if passing else Outcome.UNAUTHORIZED
-        raise NoToken(f"{where}: {source.redact(quoted(asking, answer))}", outcome)
+        raise NoToken(f"{where}: {_refusal(answer)}", outcome)
     body = answer.content.value
     token = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token:
@@ -69,3 +71,14 @@ def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
     except (TypeError, ValueError):
         lifetime = _LIFETIME
     return AccessToken(token, int(now.timestamp()) + lifetime)
+
+
+def _refusal(answer: Answer) -> str:
+    """The HTTP status and the error code of a refusal.
+
+    Its other words may repeat the credentials, and this goes into the row.
+    """
+    body = answer.content.value
+    code = body.get("error") if isinstance(body, dict) else None
+    known = isinstance(code, str) and _CODE.fullmatch(code)
+    return f"{answer.http_word} {code}" if known else answer.http_word

@@ -397,6 +397,11 @@ def test_client_credentials_that_a_source_refuses_are_fetched_once_more(
             "HTTP 401",
         ),
         (Reply(400, b'{"error": "invalid_scope"}'), Outcome.UNAUTHORIZED, "invalid_scope"),
+        (
+            Reply(400, b'{"error": "invalid_client", "error_description": "planted words"}'),
+            Outcome.UNAUTHORIZED,
+            "HTTP 400 invalid_client",
+        ),
         (Reply(503), Outcome.UNREACHABLE, "HTTP 503"),
         (Reply(429), Outcome.UNREACHABLE, "HTTP 429"),
         (Reply(200, b"<html>"), Outcome.UNREACHABLE, "no access_token"),
