@@ -9,7 +9,7 @@ from domain.monitors.log import LogLine
 from domain.monitors.monitor import State
 from tools.chaos.job_system import Asked
 from tools.chaos.plan import Act, Do, Job
-from tools.chaos.watches import faults_of, too_close, watches
+from tools.chaos.watches import faults_of, sent_once, too_close, watches
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 REUSED = "The source used the job's id again, for a new job."
@@ -140,3 +140,9 @@ def test_a_second_watch_is_told_from_a_busy_machine(times: list[float], found: i
     """I1."""
     polls = [Asked(BEGIN.timestamp() + time, "processing") for time in times]
     assert len(too_close(2, BEGIN.timestamp() + 7, polls)) == found
+
+
+def test_a_poll_that_was_sent_again_counts_once() -> None:
+    polls = [Asked(0, "processing"), Asked(2, "reset"), Asked(2.01, "500"), Asked(5, "completed")]
+    assert sent_once(polls) == [polls[0], polls[1], polls[3]]
+    assert sent_once(polls[:2] + polls[3:]) == [polls[0], polls[1], polls[3]]

@@ -18,7 +18,15 @@ from tests.api import Api
 from tools.chaos.callers import Accepted, Callers
 from tools.chaos.job_system import JobSystem
 from tools.chaos.plan import Do, Job
-from tools.chaos.watches import Watched, faults_of, intervals, polls_of, too_close, watches
+from tools.chaos.watches import (
+    Watched,
+    faults_of,
+    intervals,
+    polls_of,
+    sent_once,
+    too_close,
+    watches,
+)
 
 _INSTANCES = "/runtime/webhooks/durabletask/instances?top=100000&showInput=false"
 _LATE = 120.0  # seconds in which a busy host carries out a request that its caller gave up
@@ -154,7 +162,7 @@ class Judge:
             verdict.calm_lags.append(stored_at - since)
 
     def _watched_twice(self, job: Job, row: MonitorRow, stored_at: float) -> Iterator[str]:
-        polls = self.jobs.polls[job.id]
+        polls = sent_once(self.jobs.polls[job.id])
         late = [poll for poll in polls if poll.at > stored_at + 0.1]
         # A poll that was asked for when the watch was terminated can't be called back. A start
         # over a job that ended looks once.

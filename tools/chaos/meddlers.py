@@ -94,7 +94,8 @@ class Meddlers:
         new = rng.choice(("true", "false"))
         url = f"{started['restartPostUri']}&restartWithNewInstanceId={new}"
         answer = await self._client.insist(rng, "POST", url)
-        self._expect(job, Do.COPY, answer, 202, 409)
+        # 400: a restart removed the instance at that moment.
+        self._expect(job, Do.COPY, answer, 202, 400, 409)
 
     async def _terminate(self, job: Job, do: Do, started: Any, rng: Random) -> None:
         if do is Do.PURGE_UNSEEN:

@@ -13,6 +13,7 @@ from tools.chaos.job_system import NOT_FOUND, WORDS, Asked
 from tools.chaos.plan import LOST_AFTER, STOPS, TERMINATES, Do, Job
 
 _SLACK = 0.1  # seconds between the clock of the job system and that of the app
+_RESENT = 0.5  # seconds in which a request is sent again
 _POLL = 8.0  # seconds that a poll may take
 
 
@@ -125,6 +126,16 @@ def too_close(interval: int, expires: float, polls: Sequence[Asked]) -> list[str
         for before, after in pairwise(polls)
         if after.at - before.at < least and after.at < expires - _SLACK
     ]
+
+
+def sent_once(polls: Sequence[Asked]) -> list[Asked]:
+    """The polls without those that the app sent again, as a kept connection had broken."""
+    resent = {
+        after
+        for before, after in pairwise(polls)
+        if before.answer == "reset" and after.at - before.at < _RESENT
+    }
+    return [poll for poll in polls if poll not in resent]
 
 
 def intervals(job: Job) -> list[int]:
