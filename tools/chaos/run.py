@@ -26,6 +26,7 @@ from tools.chaos.plan import TERMINATES, Do, Plan
 
 _SAY_EVERY = 15.0  # seconds
 _WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's start
+_GRACE = 30.0  # seconds for the callers to give up
 _PATIENCE = 60.0  # seconds after which the watchdog is to look for what nothing else brings on
 
 
@@ -52,7 +53,7 @@ async def run(
     pace: Pace,
     say: Callable[[str], None] = _say_nothing,
     *,
-    patience: float = 180,
+    patience: float = 300,
 ) -> Result:
     """Run a plan.
 
@@ -86,9 +87,10 @@ async def run(
             await asyncio.to_thread(host.start)
             calm = time.time()
             say("Nothing is broken any more; waiting for the ends")
-            await asyncio.wait_for(asking, patience)
-            deadline = calm + patience
-            restarts = await asyncio.to_thread(_wait_for_ends, host, table, plan, deadline)
+            restarts = await asyncio.to_thread(
+                _wait_for_ends, host, table, plan, calm + patience, asking.done
+            )
+            await asyncio.wait_for(asking, _GRACE)
             judge = Judge(table, Api(host.url), jobs, callers, calm, restarts)
             verdict = await asyncio.to_thread(judge.judge)
             return Result(
@@ -121,9 +123,12 @@ async def _break_until(
         await breaking
 
 
-def _wait_for_ends(host: Host, table: MonitorTable, plan: Plan, deadline: float) -> list[float]:
-    """Return when no monitor is said to be live. Start the host again to have the watchdog run.
+def _wait_for_ends(
+    host: Host, table: MonitorTable, plan: Plan, deadline: float, answered: Callable[[], bool]
+) -> list[float]:
+    """Return when all callers are answered and no monitor is said to be live.
 
+    Start the host again to have the watchdog run, which does so every five minutes otherwise.
     The watchdog finds terminated instances, wakes suspended ones that are to end, and completes the
     writes that kills cut off.
 
@@ -135,10 +140,10 @@ def _wait_for_ends(host: Host, table: MonitorTable, plan: Plan, deadline: float)
     }
     restarts: list[float] = []
     started = time.time()
-    while time.time() < deadline and (live := still_live(table)):
+    while time.time() < deadline and ((live := still_live(table)) or not answered()):
         others = time.time() < started + _PATIENCE
         if time.time() > started + _WATCHDOG_PATIENCE and (
-            not others or all(_ended(table, each) for each in live - by_watchdog)
+            not others or (answered() and all(_ended(table, each) for each in live - by_watchdog))
         ):
             restarts.append(time.time())
             host.stop()
