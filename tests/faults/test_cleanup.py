@@ -155,12 +155,12 @@ def test_a_hub_that_takes_long_to_purge_the_rest_is_asked_again_tomorrow(
 
 
 def test_a_slow_store_is_asked_for_many_at_once_and_a_run_ends_in_time(rig: Rig) -> None:
-    jobs = [new_job_id() for _ in range(15)]
+    jobs = [new_job_id() for _ in range(40)]
     for job_id in jobs:
         rig.source.behave(job_id, DONE)
     for each in [rig.api.start(jobId=job_id) for job_id in jobs]:
         rig.api.ended(each["id"])
-    with SlowStore(rig.connection, seconds=0.3) as slow:
+    with SlowStore(rig.connection, seconds=0.5) as slow:
         later = timedelta(days=31)
         services = make_services(slow.connection, lambda: datetime.now(UTC) + later)
         progress = run(rig, services, timedelta(seconds=1))

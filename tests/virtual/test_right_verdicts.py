@@ -192,13 +192,13 @@ def test_a_repeated_start_starts_no_second_job(lab: Lab) -> None:
     job_id = new_job_id()
     lab.source.behave("submit", {"id": job_id})
     lab.source.behave(job_id, RUNNING)
-    first = post(lab, "one", job={"a": 1})
-    second = post(lab, '"one"', job={"a": 1})
+    first = post(lab, "one", job={"a": 1}, pollIntervalSeconds=86_400)
+    second = post(lab, '"one"', job={"a": 1}, pollIntervalSeconds=86_400)
     assert first.status_code == second.status_code == 202
     assert first.json()["id"] == second.json()["id"]
     assert submits(lab) == 1
     lab.host.advance(hours=25)
-    post(lab, "one", job={"a": 1})
+    post(lab, "one", job={"a": 1}, pollIntervalSeconds=86_400)
     assert submits(lab) == 2
 
 
