@@ -33,6 +33,8 @@ from domain.monitors.recovery import effective_row
 
 log = logging.getLogger(__name__)
 
+_ASKED_AGAIN = 3  # times for a status, while the hub contradicts itself
+
 # A purge that names no status deletes running instances too.
 _ENDED = [
     OrchestrationRuntimeStatus.Completed,
@@ -263,17 +265,20 @@ def _errors() -> Iterator[None]:
 
 
 async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> Any | None:
-    """The status of an instance as the SDK has it, or None if there is no such instance."""
-    with _errors():
-        status = await client.get_status(instance_id, show_input=True)
-        if status and status.runtime_status is not None:
-            return status
-        # The client answers alike for an unknown instance and for an error of the hub. A query
-        # for it does not: it raises, or shows the instance.
-        found = await client.get_status_by(instance_id_prefix=instance_id)
-    if any(each.instance_id == instance_id for each in found):
-        raise StoreUnavailable("the task hub did not answer for an instance that it has")
-    return None
+    """The status of an instance as the SDK has it, or None if there is no such instance.
+
+    The client answers alike for an unknown instance and for an error of the hub. A query for the
+    instance does not: it raises, or shows the instance. It may have been started meanwhile.
+    """
+    for _ in range(_ASKED_AGAIN):
+        with _errors():
+            status = await client.get_status(instance_id, show_input=True)
+            if status and status.runtime_status is not None:
+                return status
+            found = await client.get_status_by(instance_id_prefix=instance_id)
+        if not any(each.instance_id == instance_id for each in found):
+            return None
+    raise StoreUnavailable("the task hub did not answer for an instance that it has")
 
 
 def _progress(status: Any) -> CleanupProgress:

@@ -468,22 +468,25 @@ def test_a_hub_that_does_not_answer_is_not_taken_for_a_missing_instance(
     assert lab.row(monitor_id).state is State.MONITORING
 
 
-def test_one_bad_answer_of_the_hub_ends_no_watch(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("times", "status"), [(1, 200), (3, 503)])
+def test_bad_answers_of_the_hub_end_no_watch(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, times: int, status: int
+) -> None:
     """I2, I6: the client answers as for an unknown instance; the next question shows it."""
     job_id = new_job_id()
     monitor_id = watched(lab, job_id)
     lab.host.advance(minutes=5)
     get = CLIENT.get_async_request
-    bad = [500]
+    bad = [500] * times
 
-    async def once(*given: Any) -> Any:
+    async def trouble(*given: Any) -> Any:
         if bad and f"instances/{monitor_id}" in given[0]:
             return [bad.pop(), {"Message": "the store of the hub is away"}]
         return await get(*given)
 
     with monkeypatch.context() as during:
-        during.setattr(CLIENT, "get_async_request", once)
-        assert lab.api.call("GET", f"/api/monitors/{monitor_id}").status_code == 503
+        during.setattr(CLIENT, "get_async_request", trouble)
+        assert lab.api.call("GET", f"/api/monitors/{monitor_id}").status_code == status
     assert not bad
     assert lab.api.get(monitor_id)["monitor"]["state"] == "Monitoring"
 
