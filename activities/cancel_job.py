@@ -2,8 +2,7 @@
 
 import azure.durable_functions as df
 
-from activities.get_job_status import poll_job
-from activities.record_final_status import rules_of
+from activities.get_job_status import poll_job, rules_of
 from adapters.cancelling import ask_source
 from adapters.services import get_services
 from domain import names

@@ -14,7 +14,7 @@ from domain.errors import Faults, JobMonitorError, StoreUnavailable
 from domain.monitors import transitions
 from domain.monitors.decide import wait_for_place
 from domain.monitors.monitor import MonitorRow, Watch
-from domain.outcome import Outcome, Poll
+from domain.outcome import Outcome, Poll, Rules
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -64,6 +64,14 @@ def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
     return _heartbeat(services, known, poll, now)
+
+
+def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
+    """The rules of a watch's source; the defaults if it is faulty, or not configured any more."""
+    try:
+        return services.sources.of_watch(about.source).rules(about.raw_status)
+    except Faults:
+        return Rules()
 
 
 def _look(services: Services, about: Watch | MonitorRow, now: datetime, *, in_turn: bool) -> Poll:

@@ -10,16 +10,15 @@ from functools import partial
 
 import azure.durable_functions as df
 
-from activities.get_job_status import poll_job
+from activities.get_job_status import poll_job, rules_of
 from adapters.ends import tell_end
 from adapters.event_log import log_event
 from adapters.monitor_table import Written
 from adapters.services import Services, get_services
 from domain import names
-from domain.errors import Faults, JobMonitorError
+from domain.errors import JobMonitorError
 from domain.monitors import transitions
-from domain.monitors.monitor import MonitorRow, Watch
-from domain.outcome import Rules
+from domain.monitors.monitor import Watch
 
 bp = df.Blueprint()
 
@@ -89,11 +88,3 @@ def _is_live(services: Services, watch: Watch) -> bool:
     """Whether the row is that of the watch, which has not ended."""
     row = services.monitors.get(watch.monitor_id)
     return row is not None and row.run == watch.run and not row.state.final
-
-
-def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
-    """The rules of a watch's source; the defaults if it is faulty, or not configured any more."""
-    try:
-        return services.sources.of_watch(about.source).rules(about.raw_status)
-    except Faults:
-        return Rules()

@@ -36,12 +36,7 @@ log = logging.getLogger(__name__)
 _ASKED_AGAIN = 3  # times for a status, while the hub contradicts itself
 
 # A purge that names no status deletes running instances too.
-_ENDED = [
-    OrchestrationRuntimeStatus.Completed,
-    OrchestrationRuntimeStatus.Failed,
-    OrchestrationRuntimeStatus.Terminated,
-    OrchestrationRuntimeStatus.Canceled,
-]
+_ENDED = [OrchestrationRuntimeStatus(status) for status in sorted(ENDED)]
 _LOOK_AGAIN, _LONGEST_PAUSE = 0.05, 0.5  # seconds
 
 
@@ -182,11 +177,11 @@ async def remove_earlier(
     async for instance in _looks(client, row, services):
         if instance is None or instance.run == row.run:
             return
-        with _errors():
-            if instance.ended:
-                await client.purge_instance_history(row.id)
-                return
-            if not told:
+        if instance.ended:
+            await purge(client, row.id)
+            return
+        if not told:
+            with _errors():
                 await client.terminate(row.id, "Removed to free a stuck monitor.")
         told = True
     raise StoreUnavailable("the task hub did not end the stuck instance")
