@@ -10,7 +10,7 @@ AZURITE := demo/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 # As one command, so that both locks are always resolved alike.
-COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade \
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(UPGRADE) \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-emit-index-url --no-annotate
 
@@ -70,7 +70,7 @@ replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make repl
 package: $(PACKAGES) ## List the files that are deployed
 	@$(BIN)/python -m tools.package
 
-lock: $(PACKAGES) ## Take up new versions of all dependencies
+lock: $(PACKAGES) ## Lock the dependencies; others keep their version: make lock [UPGRADE=--upgrade]
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
