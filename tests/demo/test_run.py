@@ -17,12 +17,15 @@ from demo.run import run
 from demo.stack import JobService, Ports
 from tests.demo.processes import wait_until
 
+# A process that a script starts in the background ignores Ctrl-C, and so do its children.
 RUN = """
+import signal
 import sys
 from functools import partial
 from pathlib import Path
 from demo.run import run
 from demo.stack import Ports
+signal.signal(signal.SIGINT, signal.default_int_handler)
 host, jobs, *azurite = map(int, sys.argv[2:])
 ports = Ports(azurite=tuple(azurite), jobs=(jobs,), host=(host,))
 sys.exit(run(ports, partial(print, flush=True), Path(sys.argv[1])))
