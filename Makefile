@@ -39,6 +39,7 @@ lint: $(PACKAGES) ## Check style, format, types, and which folder imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache --no-logo
+	cd client/src && ../../$(BIN)/lint-imports --no-cache --no-logo ../pyproject.toml
 	$(BIN)/mypy
 
 e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http://...

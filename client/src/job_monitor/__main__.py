@@ -1,0 +1,5 @@
+"""`python -m job_monitor` is `jobmon`."""
+
+from job_monitor.command.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""All that both clients share. No I/O: requests go out as data, and answers come in."""
