@@ -41,6 +41,13 @@ Text = Annotated[str, AfterValidator(carriable)]
 """A text from outside, as it may enter the task hub."""
 
 
+def printable(text: str) -> str:
+    """The text; ValueError if it holds a character that can't be printed."""
+    if not text.isprintable():
+        raise ValueError("must hold printable characters alone")
+    return text
+
+
 def whole_number(text: str) -> int | None:
     """The number that a text of at most nine digits is, else None.
 

@@ -1,6 +1,8 @@
 """The base of everything that travels as JSON: camelCase outside, snake_case inside."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -14,6 +16,11 @@ class WireModel(BaseModel):
     def to_wire(self) -> dict[str, object]:
         """The object as plain JSON values, with camelCase names."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def left_out() -> Any:
+    """The default of a member that the JSON object lacks as long as it is None."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class InternalModel(WireModel):

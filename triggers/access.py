@@ -57,11 +57,15 @@ class Principal(NamedTuple):
 
 def route_level() -> func.AuthLevel:
     """The level of routes that name none. A setting that is not understood opens nothing."""
+    return func.AuthLevel.ANONYMOUS if uses_roles() else func.AuthLevel.FUNCTION
+
+
+def uses_roles() -> bool:
+    """Whether roles decide, and not keys."""
     try:
-        entra = read_access().entra
+        return read_access().entra
     except ConfigurationFault:
-        entra = False
-    return func.AuthLevel.ANONYMOUS if entra else func.AuthLevel.FUNCTION
+        return False
 
 
 def requires(role: Role) -> Callable[[Handler[P]], Handler[P]]:
@@ -84,6 +88,7 @@ def requires(role: Role) -> Callable[[Handler[P]], Handler[P]]:
                     raise Forbidden(f"The role {role} is needed here.")
             return await handler(req, *args, **kwargs)
 
+        vars(checked)["role"] = role  # for the description of the API
         return cast("Handler[P]", checked)  # it has the signature of the handler
 
     return decorate

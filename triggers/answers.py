@@ -22,6 +22,8 @@ from domain.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from domain.monitors.monitor import MonitorRow
+from domain.wire import WireModel, left_out
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]
@@ -31,42 +33,84 @@ log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = "10"
 
 
+class ShownFault(WireModel):
+    """One thing that is wrong.
+
+    Attributes:
+        field: Where: a field, header or parameter of the request; a setting, or a key of a file.
+        message: What is wrong with it.
+    """
+
+    field: str
+    message: str
+
+
+class Problem(WireModel):
+    """An error, as problem details (RFC 9457).
+
+    Attributes:
+        type: Always `about:blank`: the status says the kind.
+        title: The name of the status.
+        status: The HTTP status.
+        detail: What happened.
+        errors: Every fault of the request, or of the configuration.
+        monitor: The monitor that stands in the way.
+        job_id: The job that runs although it is not watched.
+        fault_count: How many faults keep the app from being ready.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ShownFault]
+    monitor: MonitorRow | None = left_out()
+    job_id: str | None = left_out()
+    fault_count: int | None = left_out()
+
+
+class ShownMonitor(WireModel):
+    """A monitor as it is now."""
+
+    monitor: MonitorRow
+
+
 def json_answer(
     status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     """A JSON body with its status."""
     return func.HttpResponse(
-        json.dumps(body),
+        json.dumps(body.to_wire() if isinstance(body, WireModel) else body),
         status_code=status,
         headers=dict(headers or {}),
         mimetype="application/json",
     )
 
 
-def listed(faults: Iterable[Fault]) -> list[dict[str, str]]:
+def listed(faults: Iterable[Fault]) -> list[ShownFault]:
     """Faults as the answers show them."""
-    return [{"field": fault.where, "message": fault.what} for fault in faults]
+    return [ShownFault(field=fault.where, message=fault.what) for fault in faults]
 
 
 def problem(
     status: HTTPStatus, detail: str, faults: Sequence[Fault] = (), **more: Any
 ) -> func.HttpResponse:
-    """An error: `errors` lists the faults as `{"field", "message"}`, `more` adds members."""
-    body = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "errors": listed(faults),
+    """An error: `errors` lists the faults, `more` has further members of `Problem`."""
+    body = Problem(
+        type="about:blank",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        errors=listed(faults),
         **more,
-    }
+    )
     headers = {}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return func.HttpResponse(
-        json.dumps(body),
+        json.dumps(body.to_wire()),
         status_code=status.value,
         headers=headers,
         mimetype="application/problem+json",

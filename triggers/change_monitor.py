@@ -16,15 +16,24 @@ from adapters.services import get_services
 from adapters.threads import at_store
 from domain.errors import InvalidInput
 from domain.monitors import transitions
-from domain.monitors.start import parse_change
+from domain.monitors.start import ChangeRequest, parse_change
 from triggers.access import Role, caller, requires
-from triggers.answers import answers_problems, json_answer, problem
+from triggers.answers import ShownMonitor, answers_problems, json_answer, problem
+from triggers.operation import Answer, operation
 from triggers.requests import read_body, unknown_parameters
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
 
 
+@operation(
+    {
+        200: Answer("The monitor after the change.", ShownMonitor),
+        409: "The watch has ended.",
+    },
+    problems=(400, 404, 413, 503),
+    body=ChangeRequest,
+)
 @bp.function_name("ChangeMonitor")
 @bp.route(route="monitors/{id}", methods=["PATCH"])
 @bp.durable_client_input(client_name="client")
@@ -33,7 +42,10 @@ bp = df.Blueprint()
 async def change_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 200 with the row after the change; 409 if the watch has ended."""
+    """Change the settings of a live watch.
+
+    A setting that is left out stays as it is. The change counts at once.
+    """
     body = read_body(req)
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
@@ -45,7 +57,7 @@ async def change_monitor(
     change = partial(transitions.changed, settings=settings, at=now, by=caller(req))
     written = await at_store(services.monitors.change, row.id, change)
     if written is None:
-        return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row.to_wire())
+        return problem(HTTPStatus.CONFLICT, "The watch has ended.", monitor=row)
     log_event("settingsChanged", written.now, settings=sorted(settings), by=caller(req))
     await hub.hint(client, written.now, services)
-    return json_answer(HTTPStatus.OK, {"monitor": written.now.to_wire()})
+    return json_answer(HTTPStatus.OK, ShownMonitor(monitor=written.now))

@@ -1,18 +1,23 @@
 """`GET /api/monitors/{id}`: the monitor now, with its runtime status and its log."""
 
 from http import HTTPStatus
+from typing import Annotated
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import Field
 
 from adapters import hub
 from adapters.services import get_services
 from adapters.threads import at_store
-from domain.errors import Fault, InvalidInput, NoSuchMonitor
-from domain.text import whole_number
+from domain.errors import NoSuchMonitor
+from domain.monitors.log import LogLine
+from domain.monitors.monitor import MonitorRow
+from domain.wire import WireModel
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
-from triggers.requests import query, refuse_unknown
+from triggers.operation import Answer, operation
+from triggers.requests import Digits, read_query
 from triggers.require_monitor import named_id
 
 bp = df.Blueprint()
@@ -21,6 +26,39 @@ _LINES_LIMIT = 99_999_999
 """The number of the last line that a log has a key for."""
 
 
+class LogQuery(WireModel):
+    """The query of a monitor.
+
+    Attributes:
+        log_after: Show the lines of the log after that number: 0 for its beginning.
+    """
+
+    log_after: Annotated[int, Field(ge=0, le=_LINES_LIMIT), Digits] | None = None
+
+
+class MonitorDetails(WireModel):
+    """A monitor with its instance and its log.
+
+    Attributes:
+        runtime_status: The status of its instance as Durable Functions spells it; null if there is
+            no instance.
+        log: Lines of the log, oldest first: the newest 200, or with `logAfter` the next 200.
+        log_lines: How many lines were written in all.
+        log_next: The number to go on with as `logAfter`; null if no line follows.
+    """
+
+    monitor: MonitorRow
+    runtime_status: str | None
+    log: list[LogLine]
+    log_lines: int
+    log_next: int | None
+
+
+@operation(
+    {200: Answer("The monitor.", MonitorDetails)},
+    problems=(400, 404, 503),
+    query=LogQuery,
+)
 @bp.function_name("GetMonitor")
 @bp.route(route="monitors/{id}", methods=["GET"])
 @bp.durable_client_input(client_name="client")
@@ -29,14 +67,9 @@ _LINES_LIMIT = 99_999_999
 async def get_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 200 with `monitor`, `runtimeStatus` (null if there is no instance) and `log`.
-
-    `log` holds the newest lines, 200 at the most, of the `logLines` that were written. With
-    `logAfter` in the query it holds the lines after that number; `logNext` is the number to go on
-    with, or null.
-    """
-    refuse_unknown(req, "logAfter")
-    monitor_id, after = named_id(req), _log_after(req)
+    """Show a monitor as it is now, with its runtime status and its log."""
+    after = read_query(req, LogQuery).log_after
+    monitor_id = named_id(req)
     services = await at_store(get_services)
     stored = await at_store(services.monitors.read, monitor_id, after)
     if stored is None:
@@ -47,21 +80,11 @@ async def get_monitor(
     instance = await hub.find(client, monitor_id)
     return json_answer(
         HTTPStatus.OK,
-        {
-            "monitor": stored.row.to_wire(),
-            "runtimeStatus": instance and instance.runtime_status,
-            "log": [line.to_wire() for line in stored.log],
-            "logLines": stored.lines,
-            "logNext": stored.next,
-        },
+        MonitorDetails(
+            monitor=stored.row,
+            runtime_status=instance and instance.runtime_status,
+            log=stored.log,
+            log_lines=stored.lines,
+            log_next=stored.next,
+        ),
     )
-
-
-def _log_after(req: func.HttpRequest) -> int | None:
-    text = query(req).get("logAfter")
-    if text is None:
-        return None
-    number = whole_number(text)
-    if number is None or number > _LINES_LIMIT:
-        raise InvalidInput([Fault("logAfter", f"must be a whole number from 0 to {_LINES_LIMIT}")])
-    return number

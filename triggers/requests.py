@@ -5,10 +5,16 @@ in Azure a body without a length. The app reads neither on any host, and so beha
 """
 
 import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import azure.functions as func
+from pydantic import BeforeValidator, ValidationError
 
 from domain.errors import BodyTooLarge, Fault, InvalidInput
+from domain.faults import fault_text
+from domain.text import whole_number
+from domain.wire import WireModel
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a body that is read."""
@@ -17,6 +23,30 @@ _OF_THE_PLATFORM = {"code", "clientId"}
 """The function key and its name: they belong to Azure Functions."""
 
 _KEY = re.compile(r'"?([!-~]{1,255}?)"?')
+_WORDS = {"extra_forbidden": "is not known here"}
+
+Query = TypeVar("Query", bound=WireModel)
+
+
+def _digits(value: object) -> object:
+    number = whole_number(value) if isinstance(value, str) else value
+    if number is None:
+        raise ValueError("must be a whole number of nine digits at the most")
+    return number
+
+
+def _true_or_false(value: object) -> object:
+    known = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value
+    if known is None:
+        raise ValueError("must be true or false")
+    return known
+
+
+Digits = BeforeValidator(_digits)
+"""For a number in a query: ASCII digits, and nothing else that `int` takes."""
+
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+"""A choice in a query."""
 
 
 def query(req: func.HttpRequest) -> dict[str, str]:
@@ -39,19 +69,43 @@ def read_body(req: func.HttpRequest) -> bytes:
     return body
 
 
-def unknown_parameters(req: func.HttpRequest, *known: str) -> list[Fault]:
-    """A fault for each parameter of the query that the route does not know."""
-    unknown = set(query(req)) - {*known} - _OF_THE_PLATFORM
+def read_query(
+    req: func.HttpRequest,
+    model: type[Query],
+    context: Mapping[str, Any] | None = None,
+) -> Query:
+    """The query as a model; for routes that read no body.
+
+    Raises:
+        InvalidInput: Names each fault of the query, and a body.
+    """
+    given = {name: value for name, value in query(req).items() if name not in _OF_THE_PLATFORM}
+    faults = body_faults(req)
+    try:
+        read = model.model_validate(
+            given, context=dict(context or {}), by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        faults += [Fault(str(each["loc"][0]), fault_text(each, _WORDS)) for each in details]
+    if faults:
+        raise InvalidInput(faults)
+    return read
+
+
+def unknown_parameters(req: func.HttpRequest) -> list[Fault]:
+    """A fault for each parameter of the query; for routes that know none."""
+    unknown = set(query(req)) - _OF_THE_PLATFORM
     return [Fault(name, "is not known here") for name in sorted(unknown)]
 
 
-def refuse_unknown(req: func.HttpRequest, *known: str) -> None:
-    """Refuse a request with a body, or with other parameters in its query than the known ones.
+def refuse_unknown(req: func.HttpRequest) -> None:
+    """Refuse a request with a body, or with parameters in its query.
 
     Raises:
         InvalidInput: Names each fault.
     """
-    faults = unknown_parameters(req, *known) + body_faults(req)
+    faults = unknown_parameters(req) + body_faults(req)
     if faults:
         raise InvalidInput(faults)
 

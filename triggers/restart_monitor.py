@@ -19,13 +19,21 @@ from adapters.threads import at_store
 from domain.monitors import transitions
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
-from triggers.links import check_status
+from triggers.links import STARTED, CheckStatus, check_status
+from triggers.operation import Answer, operation
 from triggers.requests import refuse_unknown
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
 
 
+@operation(
+    {
+        202: Answer("The watch begins anew, as the next run.", CheckStatus, STARTED),
+        409: "The watch has ended.",
+    },
+    problems=(400, 404, 503),
+)
 @bp.function_name("RestartMonitor")
 @bp.route(route="monitors/{id}/restart", methods=["POST"])
 @bp.durable_client_input(client_name="client")
@@ -34,7 +42,10 @@ bp = df.Blueprint()
 async def restart_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 202 with the check-status URLs; 409 if the watch has ended."""
+    """Free a monitor that is stuck.
+
+    Its instance is removed, and a new one goes on with its settings.
+    """
     services = await at_store(get_services)
     refuse_unknown(req)
     row = await require_monitor(req, services)

@@ -5,106 +5,177 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import AwareDatetime
 
-from adapters.dry_run import dry_run
+from adapters.dry_run import DryRun, DryRunOutcome, dry_run
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
 from adapters.threads import at_source, at_store
-from domain.errors import Fault, InvalidInput, NoSuchSource
-from domain.monitors.start import job_id_fault
+from domain.errors import NoSuchSource
+from domain.limits import OnExpiry
+from domain.monitors.start import OneJobId
 from domain.sources.source import Source
+from domain.wire import WireModel
 from triggers.access import Role, caller, requires
-from triggers.answers import answers_problems, json_answer, listed
-from triggers.requests import query, refuse_unknown
+from triggers.answers import ShownFault, answers_problems, json_answer, listed
+from triggers.operation import Answer, operation
+from triggers.requests import read_query, refuse_unknown
 
 bp = df.Blueprint()
 
-_OUTCOME = ("source", "decidedBy", "poll")
-"""The members of a dry run that quote no more of an answer than a monitor's row does."""
+
+class ShownSource(WireModel):
+    """A source, without URLs, headers and secrets.
+
+    Attributes:
+        auth: How the app proves itself there.
+        takes_jobs: Whether it starts jobs: `job` in a start.
+        cancels_jobs: Whether it cancels jobs.
+        poll_interval_seconds: The default of a start.
+        timeout_seconds: The default of a start.
+        on_expiry: The default of a start.
+        paused_since: Since when its polls are held; null if they are not.
+    """
+
+    name: str
+    description: str
+    auth: str
+    takes_jobs: bool
+    cancels_jobs: bool
+    poll_interval_seconds: int
+    timeout_seconds: int
+    on_expiry: OnExpiry
+    paused_since: AwareDatetime | None
 
 
+class DisabledSource(WireModel):
+    """A source that can't be used, with its faults."""
+
+    name: str
+    errors: list[ShownFault]
+
+
+class SourceList(WireModel):
+    """The configured sources.
+
+    Attributes:
+        default: The name of the one that a start without `source` means.
+        sources: Those that can be used.
+        disabled: Those that are faulty.
+        errors: The faults of whole files, and of newer files that were refused.
+    """
+
+    default: str | None
+    sources: list[ShownSource]
+    disabled: list[DisabledSource]
+    errors: list[ShownFault]
+
+
+class CheckQuery(WireModel):
+    """The query of a dry run.
+
+    Attributes:
+        job_id: The job to ask for.
+    """
+
+    job_id: OneJobId
+
+
+@operation(
+    {200: Answer("The sources.", SourceList)},
+    problems=(400, 503),
+)
 @bp.function_name("ListSources")
 @bp.route(route="sources", methods=["GET"])
 @answers_problems
 @requires(Role.READ)
 async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 with `sources` and the name of the `default`; no URL, header or secret.
-
-    `disabled` has the names of faulty sources with their `errors`. `errors` has those of whole
-    files, and of newer files that were refused.
-    """
+    """List the sources, without URLs, headers and secrets."""
     refuse_unknown(req)
     services = await at_store(get_services)
     sources = services.sources
     paused = await at_store(services.app_state.paused_sources, services.now())
     shown = [_shown(source, paused.get(source.name)) for source in sources.by_name.values()]
-    disabled = [{"name": name, "errors": listed(each)} for name, each in sources.disabled.items()]
-    body = {
-        "default": sources.default,
-        "sources": shown,
-        "disabled": disabled,
-        "errors": listed([*sources.faults, *sources.refused]),
-    }
+    faulty = sources.disabled.items()
+    body = SourceList(
+        default=sources.default,
+        sources=shown,
+        disabled=[DisabledSource(name=name, errors=listed(faults)) for name, faults in faulty],
+        errors=listed([*sources.faults, *sources.refused]),
+    )
     return json_answer(HTTPStatus.OK, body)
 
 
+@operation(
+    {200: Answer("The outcome.", DryRunOutcome)},
+    problems=(400, 404, 503),
+    query=CheckQuery,
+)
 @bp.function_name("CheckSource")
 @bp.route(route="sources/{source}/check", methods=["POST"])
 @answers_problems
 @requires(Role.READ)
 async def check_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 with the outcome of one poll of `jobId`, as a monitor would have it."""
-    shown = await _checked(req)
-    return json_answer(HTTPStatus.OK, {name: shown[name] for name in _OUTCOME if name in shown})
+    """Poll a job once, and show the outcome as a monitor would have it.
+
+    Nothing is started, and nothing is stored.
+    """
+    return json_answer(HTTPStatus.OK, (await _checked(req)).outcome_alone)
 
 
+@operation(
+    {200: Answer("The request, the answer and the outcome.", DryRun)},
+    problems=(400, 404, 503),
+    query=CheckQuery,
+)
 @bp.function_name("CheckSourceRaw")
 @bp.route(route="sources/{source}/check/raw", methods=["POST"], auth_level=func.AuthLevel.ADMIN)
 @answers_problems
 @requires(Role.READ)
 async def check_source_raw(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 200 with request, answer and outcome of one poll of `jobId`.
-
-    The source's answer may hold what the job's owner alone is to read. The app cannot see which key
-    a request brought, so this is a route of its own, and needs the host's master key.
-    """
+    """Poll a job once, and show the source's whole answer. Needs the master key."""
+    # The answer may hold what the job's owner alone is to read. The app cannot see which key a
+    # request brought, so this is a route of its own.
     return json_answer(HTTPStatus.OK, await _checked(req))
 
 
+@operation(
+    {200: Answer("The source.", ShownSource)},
+    problems=(400, 404, 503),
+)
 @bp.function_name("PauseSource")
 @bp.route(route="sources/{source}/pause", methods=["POST"])
 @answers_problems
 @requires(Role.STOP)
 async def pause_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Hold all polls of a source, for its maintenance; answer 200 with the source.
+    """Hold all polls of a source, for its maintenance.
 
     What is paused still expires. A watch finds a pause, and its end, at its next planned poll.
     """
     return await _hold(req, paused=True)
 
 
+@operation(
+    {200: Answer("The source.", ShownSource)},
+    problems=(400, 404, 503),
+)
 @bp.function_name("ResumeSource")
 @bp.route(route="sources/{source}/resume", methods=["POST"])
 @answers_problems
 @requires(Role.START)
 async def resume_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Let the polls of a source go on; answer 200 with the source."""
+    """Let the polls of a source go on."""
     return await _hold(req, paused=False)
 
 
-async def _checked(req: func.HttpRequest) -> dict[str, Any]:
+async def _checked(req: func.HttpRequest) -> DryRun:
     """A dry run of one poll; starts and stores nothing."""
-    refuse_unknown(req, "jobId")
     services = await at_store(get_services)
     source = _named(req, services)
-    job_id = query(req).get("jobId", "")
-    fault = job_id_fault(job_id)
-    if fault:
-        raise InvalidInput([Fault("jobId", fault)])
+    job_id = read_query(req, CheckQuery, {"source": source}).job_id
     return await at_source(dry_run, services.jobs, source, job_id, services.now())
 
 
@@ -131,15 +202,15 @@ def _named(req: func.HttpRequest, services: Services) -> Source:
     return source
 
 
-def _shown(source: Source, paused_since: datetime | None) -> dict[str, object]:
-    return {
-        "name": source.name,
-        "description": source.description,
-        "auth": source.auth.kind,
-        "takesJobs": source.submit is not None,
-        "cancelsJobs": source.cancel is not None,
-        "pollIntervalSeconds": source.poll_interval_seconds,
-        "timeoutSeconds": source.timeout_seconds,
-        "onExpiry": source.on_expiry,
-        "pausedSince": paused_since and paused_since.isoformat(),
-    }
+def _shown(source: Source, paused_since: datetime | None) -> ShownSource:
+    return ShownSource(
+        name=source.name,
+        description=source.description,
+        auth=source.auth.kind,
+        takes_jobs=source.submit is not None,
+        cancels_jobs=source.cancel is not None,
+        poll_interval_seconds=source.poll_interval_seconds,
+        timeout_seconds=source.timeout_seconds,
+        on_expiry=source.on_expiry,
+        paused_since=paused_since,
+    )

@@ -9,12 +9,17 @@ from adapters.threads import at_store
 from domain import names
 from triggers.access import Role, requires
 from triggers.answers import answers_problems
-from triggers.links import cleanup_status
+from triggers.links import CleanupStatus, cleanup_status
+from triggers.operation import Answer, operation
 from triggers.requests import refuse_unknown
 
 bp = df.Blueprint()
 
 
+@operation(
+    {202: Answer("The one cleanup, new or running.", CleanupStatus)},
+    problems=(400, 503),
+)
 @bp.function_name("StartCleanup")
 @bp.route(route="cleanup", methods=["POST"])
 @bp.durable_client_input(client_name="client")
@@ -23,7 +28,7 @@ bp = df.Blueprint()
 async def start_cleanup(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 202 with the check-status URLs of the one cleanup, new or running."""
+    """Start the cleanup unless it runs."""
     refuse_unknown(req)
     services = await at_store(get_services)
     await hub.ensure_cleanup(client, services.now())

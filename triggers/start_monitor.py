@@ -31,11 +31,12 @@ from adapters.threads import at_source, at_store
 from domain.errors import Fault, InvalidInput, SourceRefused, StoreUnavailable
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow, State
-from domain.monitors.start import Start, parse_start
+from domain.monitors.start import Start, StartRequest, parse_start
 from domain.outcome import Outcome
 from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
-from triggers.links import check_status
+from triggers.links import STARTED, CheckStatus, check_status
+from triggers.operation import Answer, operation
 from triggers.requests import idempotency_key, read_body, unknown_parameters
 
 bp = df.Blueprint()
@@ -72,6 +73,19 @@ class Job(NamedTuple):
     submitted_at: datetime | None = None
 
 
+@operation(
+    {
+        202: Answer("A new watch.", CheckStatus, STARTED),
+        200: Answer("The job is watched already, or has ended.", CheckStatus, STARTED),
+        409: "The job is watched with other settings, which `errors` and `monitor` tell. Or a "
+        "start with this Idempotency-Key is under way, was cut off, or lost its monitor.",
+        503: "The store or the task hub does not answer, or the configuration is faulty. With "
+        "`jobId` the source has started the job, and nobody watches it yet.",
+    },
+    problems=(400, 413, 422, 502),
+    body=StartRequest,
+    idempotent=True,
+)
 @bp.function_name("StartMonitor")
 @bp.route(route="monitors", methods=["POST"])
 @bp.durable_client_input(client_name="client")
@@ -80,7 +94,11 @@ class Job(NamedTuple):
 async def start_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 202 for a new monitor, 200 for one that is there, 409 if its settings differ."""
+    """Start a watch over a job, and with `job` the job as well.
+
+    Many starts of the same job, also at once, give one monitor. A watch that ended without its job
+    begins again as the next run.
+    """
     body = read_body(req)
     if faults := unknown_parameters(req):
         raise InvalidInput(faults)
@@ -129,7 +147,7 @@ async def _start(call: Call) -> func.HttpResponse:
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             f"The job runs, but its watch did not begin: {what}. Watch it by its jobId.",
-            jobId=job.id,
+            job_id=job.id,
         )
 
 
@@ -245,5 +263,5 @@ def _different(row: MonitorRow, differences: list[Fault]) -> func.HttpResponse:
         HTTPStatus.CONFLICT,
         "The job is watched already, with other settings.",
         differences,
-        monitor=row.to_wire(),
+        monitor=row,
     )

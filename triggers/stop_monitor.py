@@ -10,23 +10,27 @@ cancels the job at once.
 
 from functools import partial
 from http import HTTPStatus
+from typing import Annotated
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import field_validator as check
 
 from adapters import hub
 from adapters.cancelling import cancel_late
 from adapters.event_log import log_event
 from adapters.services import get_services
 from adapters.threads import at_source, at_store
-from domain.errors import Fault, InvalidInput
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow
 from domain.outcome import StopRequest
-from domain.sources.source import Source
+from domain.text import printable
+from domain.wire import WireModel
 from triggers.access import Role, caller, requires
-from triggers.answers import answers_problems, json_answer
-from triggers.requests import body_faults, query, unknown_parameters
+from triggers.answers import ShownMonitor, answers_problems, json_answer
+from triggers.operation import Answer, operation
+from triggers.requests import Flag, read_query
 from triggers.require_monitor import require_monitor
 
 bp = df.Blueprint()
@@ -34,6 +38,36 @@ bp = df.Blueprint()
 _REASON_LENGTH = 256
 
 
+class StopQuery(WireModel):
+    """The query of a stop.
+
+    Attributes:
+        cancel_job: Whether the job is to be cancelled as well.
+        reason: Why, for people: printable characters.
+    """
+
+    cancel_job: Flag = False
+    reason: Annotated[str, Field(max_length=_REASON_LENGTH), AfterValidator(printable)] = (
+        "Stopped through the API."
+    )
+
+    @check("cancel_job")
+    @classmethod
+    def _can_be_done(cls, cancel_job: bool, info: ValidationInfo) -> bool:
+        source = (info.context or {}).get("source")
+        if cancel_job and (source is None or source.cancel is None):
+            raise ValueError("can't be done: the source has no cancel")
+        return cancel_job
+
+
+@operation(
+    {
+        202: Answer("The watch will end.", ShownMonitor),
+        200: Answer("The watch has ended already.", ShownMonitor),
+    },
+    problems=(400, 404, 503),
+    query=StopQuery,
+)
 @bp.function_name("StopMonitor")
 @bp.route(route="monitors/{id}/stop", methods=["POST"])
 @bp.durable_client_input(client_name="client")
@@ -42,10 +76,15 @@ _REASON_LENGTH = 256
 async def stop_monitor(
     req: func.HttpRequest, client: df.DurableOrchestrationClient
 ) -> func.HttpResponse:
-    """Answer 202 if the watch will end, 200 if it has ended already, each with its row."""
+    """End a watch, and with `cancelJob` the job as well.
+
+    A watch that has ended without its job may have left the job running: then `cancelJob` cancels
+    the job at once.
+    """
     services = await at_store(get_services)
     row = await require_monitor(req, services)
-    stop = _read(req, services.sources.known(row.source))
+    wish = read_query(req, StopQuery, {"source": services.sources.known(row.source)})
+    stop = StopRequest(reason=wish.reason, cancel_job=wish.cancel_job, by=caller(req))
     row = await hub.current_row(client, services, row)
     ask = partial(transitions.stop_asked, stop=stop)
     written = await at_store(services.monitors.change, row.id, ask)
@@ -60,29 +99,13 @@ async def stop_monitor(
         known = written.now if written else known
     row = known or row
     if not row.state.final:
-        return json_answer(HTTPStatus.ACCEPTED, {"monitor": row.to_wire()})
+        return json_answer(HTTPStatus.ACCEPTED, ShownMonitor(monitor=row))
     if stop.cancel_job and not row.state.job_ended and row.cancel_result != "accepted":
         if written is None:
             _log(row, stop)
         row = await at_source(cancel_late, services, row)
-    return json_answer(HTTPStatus.OK, {"monitor": row.to_wire()})
+    return json_answer(HTTPStatus.OK, ShownMonitor(monitor=row))
 
 
 def _log(row: MonitorRow, stop: StopRequest) -> None:
     log_event("stopAsked", row, reason=stop.reason, cancel_job=stop.cancel_job, by=stop.by)
-
-
-def _read(req: func.HttpRequest, source: Source | None) -> StopRequest:
-    """The wish in the query: `reason`, `cancelJob`."""
-    faults = unknown_parameters(req, "cancelJob", "reason") + body_faults(req)
-    cancel = query(req).get("cancelJob", "false").lower()
-    if cancel not in ("true", "false"):
-        faults.append(Fault("cancelJob", "must be true or false"))
-    if cancel == "true" and (source is None or source.cancel is None):
-        faults.append(Fault("cancelJob", "can't be done: the source has no cancel"))
-    reason = query(req).get("reason", "Stopped through the API.")
-    if not 1 <= len(reason) <= _REASON_LENGTH or not reason.isprintable():
-        faults.append(Fault("reason", f"must be 1 to {_REASON_LENGTH} printable characters"))
-    if faults:
-        raise InvalidInput(faults)
-    return StopRequest(reason=reason, cancel_job=cancel == "true", by=caller(req))

@@ -19,7 +19,9 @@ import re
 LONGEST = 100
 _READABLE = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
 _READABLE_IN_0_1 = 100  # characters of the job id alone
-_ID = re.compile(r"[a-z][a-z0-9-]{0,31}[.~][a-z0-9._~-]{1,100}")  # of 0.1, too
+PATTERN = "[a-z][a-z0-9-]{0,31}[.~][a-z0-9._~-]{1,100}"
+"""Every id of a monitor, also of 0.1, matches this regular expression."""
+
 _SLUG_LENGTH = 40
 _HASH_LENGTH = 32
 
@@ -52,4 +54,4 @@ def _hashed(source: str, job_id: str, slug_length: int) -> str:
 
 def is_monitor_id(text: str) -> bool:
     """Whether a text can be the id of a monitor."""
-    return bool(_ID.fullmatch(text))
+    return bool(re.fullmatch(PATTERN, text))

@@ -16,6 +16,7 @@ from pydantic import (
     JsonValue,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import from_json
 
@@ -93,13 +94,39 @@ def _valid_labels(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
+_JOB_ID_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": JOB_ID_LENGTH,
+    "pattern": r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f\ufffe\uffff]+$",
+}
+_PARTS_SCHEMA = {
+    "type": "object",
+    "minProperties": 2,
+    "additionalProperties": {"type": ["string", "integer"]},
+    "description": "Where ids have parts: each part by its name.",
+}
+OneJobId = Annotated[str, AfterValidator(_valid_job_id), WithJsonSchema(_JOB_ID_SCHEMA)]
+"""The id of a job as one text. The context of the validation may have its `source`."""
+
 Moment = Annotated[
     Annotated[AwareDatetime, AfterValidator(_still_to_come)] | None,
     BeforeValidator(_parse_moment),
 ]
 Seconds = Annotated[int, Field(ge=1, le=MAX_WATCH_SECONDS)]
 Interval = Annotated[int, Field(ge=1, le=MAX_POLL_INTERVAL_SECONDS)]
-Labels = Annotated[dict[str, str], AfterValidator(_valid_labels)]
+Labels = Annotated[
+    dict[str, str],
+    AfterValidator(_valid_labels),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": LABELS,
+            "propertyNames": {"pattern": f"^{_LABEL_NAME.pattern}$"},
+            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH},
+        }
+    ),
+]
 
 
 class StartRequest(WireModel):
@@ -122,7 +149,9 @@ class StartRequest(WireModel):
 
     source: str | None = None
     job_id: Annotated[
-        Annotated[str, AfterValidator(_valid_job_id)] | None, BeforeValidator(_one_text)
+        OneJobId | None,
+        BeforeValidator(_one_text),
+        WithJsonSchema({"anyOf": [_JOB_ID_SCHEMA, _PARTS_SCHEMA, {"type": "null"}]}),
     ] = None
     job: dict[str, JsonValue] | None = None
     fresh: bool = False

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,13 @@ def source(server: FaultySource) -> Source:
     return load_sources(TOML.format(url=server.url), {"SECRET": SECRET}).get("demo")
 
 
+def shown_of_a(server: FaultySource) -> dict[str, Any]:
+    return dry_run(JobApi(), source(server), "a", NOW).to_wire()
+
+
 def test_a_dry_run_tells_request_answer_values_and_outcome(server: FaultySource) -> None:
     server.behave("a", {"status": "done", "progress": 41.9})
-    shown = dry_run(JobApi(), source(server), "a", NOW)
+    shown = shown_of_a(server)
     assert shown["request"] == {
         "method": "GET",
         "url": f"{server.url}/jobs/a?key=***",
@@ -59,7 +64,7 @@ def test_a_dry_run_tells_request_answer_values_and_outcome(server: FaultySource)
 
 def test_an_expression_that_fails_is_told(server: FaultySource) -> None:
     server.behave("a", {"status": "done", "progress": "much"})
-    shown = dry_run(JobApi(), source(server), "a", NOW)
+    shown = shown_of_a(server)
     assert "fails" in shown["selected"]["progress"]["fault"]
     assert shown["poll"]["outcome"] == "succeeded"
 
@@ -97,7 +102,7 @@ def test_the_rule_that_decided_and_why_a_value_is_null_are_told(
     faults: dict[str, str | None],
 ) -> None:
     server.behave("a", answer)
-    shown = dry_run(JobApi(), source(server), "a", NOW)
+    shown = shown_of_a(server)
     assert shown["rules"]["kind"] == kind
     assert shown["decidedBy"] == decided_by
     assert {key: each.get("fault") for key, each in shown["selected"].items()} == faults
@@ -105,7 +110,7 @@ def test_the_rule_that_decided_and_why_a_value_is_null_are_told(
 
 def test_a_repaired_answer_is_told(server: FaultySource) -> None:
     server.behave("a", Reply(200, b'{"status": "done", "progress": NaN}'))
-    shown = dry_run(JobApi(), source(server), "a", NOW)
+    shown = shown_of_a(server)
     assert shown["answer"]["repaired"] == "the body is not strict JSON"
     assert shown["poll"]["outcome"] == "succeeded"
 
@@ -114,7 +119,7 @@ def test_a_repaired_answer_is_told(server: FaultySource) -> None:
 def test_whatever_comes_back_no_secret_is_shown(server: FaultySource, behaviour: str) -> None:
     """I9: `echo` sends the request's own headers back."""
     server.behave("a", behaviour)
-    text = json.dumps(dry_run(JobApi(), source(server), "a", NOW))
+    text = json.dumps(shown_of_a(server))
     assert any(SECRET in str(each.headers) for each in server.requests)
     assert SECRET not in text
     assert len(text) < 10_000

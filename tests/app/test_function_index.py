@@ -58,6 +58,7 @@ FUNCTIONS = {
     "ResumeSource": http("POST", "sources/{source}/resume", client=False),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
+    "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),
     "HealthDetails": http("GET", "health/details", client=False),
     "Watchdog": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
@@ -69,7 +70,7 @@ FUNCTIONS = {
 }
 
 # The levels of routes that need more or less than a function key.
-LEVELS = {"Health": "ANONYMOUS", "CheckSourceRaw": "ADMIN"}
+LEVELS = {"Health": "ANONYMOUS", "OpenApi": "ANONYMOUS", "CheckSourceRaw": "ADMIN"}
 
 
 def by_name(bindings: Bindings) -> Bindings:
@@ -101,7 +102,9 @@ def test_wire_names_come_from_one_module(loaded: Loaded) -> None:
     assert durable <= known
 
 
-def test_health_alone_is_anonymous_and_a_raw_answer_needs_the_master_key(loaded: Loaded) -> None:
+def test_the_routes_without_data_are_anonymous_and_a_raw_answer_needs_the_master_key(
+    loaded: Loaded,
+) -> None:
     levels = {name: found["authLevel"] for name, found in of_type(loaded, "httpTrigger").items()}
     assert {name: level for name, level in levels.items() if level != "FUNCTION"} == LEVELS
 
@@ -119,7 +122,7 @@ def test_no_two_functions_share_a_route(loaded: Loaded) -> None:
 # What the published binding definitions of the extension bundle ask for, as far as it is used
 # here; a property that is not listed would be a misspelt one. The host reads enums in any case.
 _SCHEDULE = r"^[-\d*/,]+( [-\d*/,]+)( [-\d*/,]+)( [-\d*/,]+)( [-\w*/,]+)( [-\w*/,]+)$"
-_ROUTE = r"^(?!admin\b|runtime\b)[a-z{][\w{}-]*(/[\w{}-]+)*$"
+_ROUTE = r"^(?!admin\b|runtime\b)[a-z{][\w{}.:-]*(/[\w{}-]+)*$"
 _WORD = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_]*$"}
 PROPERTIES: dict[str, dict[str, Any]] = {
     "httpTrigger": {

@@ -23,7 +23,12 @@ OLDER: dict[str, dict[str, list[str]]] = json.loads(
 FOLDERS = ("activities", "adapters", "orchestrators", "triggers")
 FILES = [ROOT / "function_app.py", *(f for each in FOLDERS for f in (ROOT / each).glob("*.py"))]
 # The names that the code has for objects of the library.
-OBJECTS = {"req": "HttpRequest", "timer": "TimerRequest", "bp": "Blueprint"}
+OBJECTS = {
+    "req": "HttpRequest",
+    "timer": "TimerRequest",
+    "bp": "Blueprint",
+    "function": "Function",
+}
 # Of azure-functions-durable, which is always the deployed one.
 DURABLE = {"durable_client_input", "orchestration_trigger", "activity_trigger"}
 
