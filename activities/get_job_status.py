@@ -25,7 +25,7 @@ _CLOCKS_APART = timedelta(seconds=5)  # of two instances: one makes the poll, an
 @bp.function_name(names.GET_JOB_STATUS)
 @bp.activity_trigger(input_name="watch")
 def get_job_status(watch: object) -> dict[str, Any]:
-    """Poll the job of a watch and write the heartbeat.
+    """Poll the job of a watch, and write what it saw into the row.
 
     Args:
         watch: A `Watch` as JSON.
@@ -63,7 +63,7 @@ def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
         # The app's settings are broken. That says nothing about the job.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
         return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
-    return _heartbeat(services, known, poll, now)
+    return _heartbeat(services, known, watch, poll, now)
 
 
 def rules_of(services: Services, about: Watch | MonitorRow) -> Rules:
@@ -112,13 +112,23 @@ def _is_last(about: Watch | MonitorRow, now: datetime) -> bool:
     return stop or now >= about.expire_time - _CLOCKS_APART
 
 
-def _heartbeat(services: Services, known: Snapshot, poll: Poll, now: datetime) -> Poll:
-    """Write what a poll saw; the poll with what its watch must know of the row."""
+def _heartbeat(
+    services: Services, known: Snapshot, watch: Watch, poll: Poll, now: datetime
+) -> Poll:
+    """Write what a poll saw, if it is worth it; the poll with what its watch must know of the row.
+
+    A wish to stop that comes after the row was read brings a hint, so that another poll reads it.
+    """
+
+    def heartbeat(current: MonitorRow) -> transitions.Change | None:
+        return transitions.polled(transitions.caught_up(current, watch, now), row.run, poll, now)
+
     row = known.row
+    change = heartbeat(row)
+    if change and not transitions.worth_writing(row, change.row, watch):
+        return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
     try:
-        written = services.monitors.change(
-            row.id, lambda current: transitions.polled(current, row.run, poll, now), known
-        )
+        written = services.monitors.change(row.id, heartbeat, known)
         current = written.now if written else services.monitors.get(row.id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", row.id, error)

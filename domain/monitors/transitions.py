@@ -10,10 +10,23 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from domain.monitors import log
-from domain.monitors.decide import Ending, find_ending, next_poll_at, observe
+from domain.monitors.decide import (
+    POLL_GAP,
+    TIMER_EARLY,
+    Ending,
+    find_ending,
+    next_poll_at,
+    observe,
+)
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
 from domain.outcome import Poll, Rules, StopRequest
+
+WRITTEN_EVERY = 3
+"""So many polls after the last that was written, a poll is written that changed nothing."""
+
+_BEATS = ("last_poll_at", "next_poll_at", "polls", "late_seconds")
+"""The fields that every poll moves."""
 
 
 class Change(NamedTuple):
@@ -58,6 +71,46 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
         update |= _slowness(row, poll, at) | _result(poll.result)
     row = row.model_copy(update=update)
     return Change(row, [*log.status_change(current, row), *log.slowness(current, row)])
+
+
+def caught_up(current: MonitorRow, watch: Watch, at: datetime) -> MonitorRow:
+    """The row with what its watch counted in polls that were not worth writing.
+
+    The watch is a claim of the input: it can neither take anything back, nor tell of more polls
+    than there was time for.
+    """
+    if current.last_poll_at is None or current.next_poll_at is None:
+        return current
+    possible = current.polls + max(int((at - current.last_poll_at) / POLL_GAP), 0)
+    counted = {
+        "polls": max(current.polls, min(watch.polls, possible)),
+        "next_poll_at": max(current.next_poll_at, watch.next_poll_at),
+    }
+    return current.model_copy(update=counted)
+
+
+def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
+    """Whether the row is to be written after a poll.
+
+    It is, unless only its times and its count of polls moved. Then it is written every third time,
+    so that the watchdog does not take the watch for silent. A poll that a hint brought forward is
+    always written, since somebody waits for it. So are those that may bear out an end: the last
+    ones before the expire time, and those that saw an end which must last.
+
+    Args:
+        before: The row as the store has it.
+        polled: The row after the poll.
+        watch: The watch that polled.
+    """
+    beats = {name: getattr(polled, name) for name in _BEATS}
+    if before.model_copy(update=beats) != polled or polled.end_seen:
+        return True
+    planned, at, next_at = before.next_poll_at, polled.last_poll_at, polled.next_poll_at
+    if planned is None or at is None or next_at is None or next_at > polled.expire_time:
+        return True
+    hinted = at < max(planned, watch.next_poll_at) - TIMER_EARLY
+    rests = timedelta(seconds=polled.poll_interval_seconds) * (WRITTEN_EVERY - 0.5)
+    return hinted or not planned <= next_at <= planned + rests
 
 
 def stop_asked(current: MonitorRow, stop: StopRequest) -> Change | None:

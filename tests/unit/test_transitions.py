@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.monitors import transitions
+from domain.monitors.decide import TIMER_EARLY
+from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
-from domain.monitors.transitions import Change, Transition
+from domain.monitors.recovery import Recovery, decide_recovery
+from domain.monitors.transitions import WRITTEN_EVERY, Change, Transition
 from domain.outcome import Outcome, Poll, Rules, StopRequest
 from tests.unit.rows import NOW, row
 
@@ -231,3 +234,148 @@ def test_no_event_of_a_run_changes_another(event: str) -> None:
 )
 def test_an_event_that_is_known_already_changes_nothing(event: str, now: MonitorRow) -> None:
     assert ANY[event](now) is None
+
+
+# -- which polls are worth writing ---------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+BUSY = Poll(outcome=Outcome.RUNNING, raw_status="busy", progress=10, rules=RULES)
+GONE = Poll(outcome=Outcome.NOT_FOUND, detail="no such job", rules=RULES)
+DONE = Poll(outcome=Outcome.SUCCEEDED, raw_status="done", rules=Rules(settle_seconds=600))
+
+
+def beaten(now: MonitorRow, poll: Poll, at: datetime) -> MonitorRow:
+    return changed(transitions.polled(now, now.run, poll, at))
+
+
+RESTING = beaten(row(), BUSY, NOW)
+"""A row that the first poll wrote; the next one is planned a minute later."""
+
+
+def worth(
+    before: MonitorRow, poll: Poll, minutes: float, planned: float | None = None, **given: object
+) -> bool:
+    """Whether a poll so many minutes after the first is written that came as it was planned."""
+    at = NOW + minutes * MINUTE
+    plan = at if planned is None else NOW + planned * MINUTE
+    watch = before.first_watch().model_copy(update={"next_poll_at": plan, **given})
+    return transitions.worth_writing(before, beaten(before, poll, at), watch)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(1, False), (1.2, False), (2, False), (2.4, False), (3, True)]
+)
+def test_a_poll_that_changed_nothing_is_written_every_third_time(
+    minutes: float, expected: bool
+) -> None:
+    assert worth(RESTING, BUSY, minutes) is expected
+
+
+@pytest.mark.parametrize("minutes", [1, 2])
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"raw_status": "queued"},
+        {"progress": 11},
+        {"message": "step 2"},
+        {"outcome": Outcome.UNREACHABLE, "detail": "reset"},
+        {"outcome": Outcome.THROTTLED},
+        {"outcome": Outcome.NOT_FOUND},
+        {"outcome": Outcome.UNRECOGNISED},
+        {"outcome": Outcome.FAILED},
+        {"rules": Rules(warn_after_seconds=30)},
+        {"rules": Rules(stall_after_seconds=30)},
+    ],
+    ids=str,
+)
+def test_a_poll_that_changed_something_is_written(seen: dict[str, object], minutes: int) -> None:
+    assert worth(RESTING, BUSY.model_copy(update=seen), minutes)
+
+
+@pytest.mark.parametrize("flag", ["stale", "resumed"])
+def test_a_poll_that_takes_a_flag_away_is_written(flag: str) -> None:
+    assert worth(RESTING.model_copy(update={flag: True}), BUSY, 1)
+
+
+@pytest.mark.parametrize("poll", [GONE, DONE, BUSY.model_copy(update={"outcome": Outcome.THROTTLED})])
+def test_polls_that_count_towards_an_end_or_failed_are_all_written(poll: Poll) -> None:
+    """I6: the row has every count that an end rests on."""
+    now = RESTING
+    for minutes in range(1, 6):
+        assert worth(now, poll, minutes)
+        now = beaten(now, poll, NOW + minutes * MINUTE)
+
+
+def test_a_poll_that_a_hint_brought_forward_is_written() -> None:
+    """I7: also one after polls that were not."""
+    assert worth(RESTING, BUSY, 0.5, planned=1)
+    assert worth(RESTING, BUSY, 1.5, planned=2)
+    early = 2 - TIMER_EARLY / MINUTE
+    assert not worth(RESTING, BUSY, early, planned=2)  # only the host's rounding
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, False), (2, True)])
+def test_the_last_polls_before_the_expire_time_are_written(minutes: int, expected: bool) -> None:
+    """I2: the row bears the expiry out."""
+    before = RESTING.model_copy(update={"expire_time": NOW + 2.5 * MINUTE})
+    assert worth(before, BUSY, minutes) is expected
+
+
+def test_a_shorter_interval_shows_at_once_and_a_longer_one_in_time() -> None:
+    hourly = RESTING.model_copy(
+        update={"poll_interval_seconds": 3_600, "next_poll_at": NOW + 60 * MINUTE}
+    )
+    shorter = hourly.model_copy(update={"poll_interval_seconds": 60})
+    assert worth(shorter, BUSY, 59, planned=59)  # the next one comes after the one that is shown
+    assert worth(shorter, BUSY, 10, planned=10)
+
+
+def test_a_silent_watch_is_flagged_and_one_with_polls_that_were_not_written_is_not() -> None:
+    """The longest time between two writes is shorter than the shortest silence."""
+    for seconds in (1, 2, 5, 60, 3_600, 86_400):
+        before = RESTING.model_copy(
+            update={
+                "poll_interval_seconds": seconds,
+                "expire_time": NOW + timedelta(days=30),
+                "next_poll_at": NOW + timedelta(seconds=max(seconds, 2)),
+            }
+        )
+        watch, at = before.first_watch(), before.next_poll_at
+        assert at is not None
+        for _ in range(WRITTEN_EVERY):
+            watch = watch.model_copy(update={"next_poll_at": at})
+            now = beaten(before, BUSY, at)
+            if written := transitions.worth_writing(before, now, watch):
+                break
+            assert now.next_poll_at is not None
+            at = now.next_poll_at
+        assert written
+        live = Instance("Running", before.run, None)
+        assert decide_recovery(before, live, None, at) is Recovery.NOTHING
+        silent = before.next_poll_at + timedelta(seconds=3 * seconds + 61)
+        assert decide_recovery(before, live, None, silent) is Recovery.FLAG_STALE
+
+
+def caught_up(minutes: float, **watch: object) -> MonitorRow:
+    given = RESTING.first_watch().model_copy(update=watch)
+    return transitions.caught_up(RESTING, given, NOW + minutes * MINUTE)
+
+
+def test_the_row_catches_up_with_the_polls_that_were_not_written() -> None:
+    now = caught_up(3, polls=3, next_poll_at=NOW + 3 * MINUTE)
+    assert beaten(now, BUSY, NOW + 3.1 * MINUTE).polls == 4
+    assert beaten(now, BUSY, NOW + 3.1 * MINUTE).late_seconds == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "polls"), [(0, 1), (-5, 1), (1, 1), (31, 31), (32, 31), (10**30, 31)]
+)
+def test_no_watch_counts_more_polls_than_there_was_time_for(claimed: int, polls: int) -> None:
+    """The count is a claim of the input; a minute has room for thirty polls."""
+    assert caught_up(1, polls=claimed).polls == polls
+
+
+def test_no_plan_of_a_watch_makes_a_poll_later_than_its_row_says() -> None:
+    now = caught_up(3, next_poll_at=NOW - timedelta(days=9))
+    assert beaten(now, BUSY, NOW + 3 * MINUTE).late_seconds == 120
+    assert transitions.caught_up(row(), now.first_watch(), LATER) == row()

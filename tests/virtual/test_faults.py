@@ -321,7 +321,8 @@ def test_a_poll_and_an_end_that_are_cut_off_anywhere(
         ended_well(lab, cut.job_id)
         stored = lab.table.read(f"demo.{cut.job_id}")
         assert stored is not None
-        assert stored.row.polls in (2, 3)  # the job moves on when a poll is made twice
+        asked = sum(cut.job_id in each.target for each in lab.source.requests)
+        assert 2 <= stored.row.polls <= asked  # the job moves on when a poll is made twice
         changes = [line.to for line in stored.log if line.event == "status"]
         assert changes[-1] == "completed"
         assert len(set(changes)) == len(changes)

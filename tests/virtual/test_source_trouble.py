@@ -52,9 +52,9 @@ def test_an_unknown_status_is_flagged_and_watched_on(lab: Lab) -> None:
     job_id = new_job_id()
     lab.source.behave(job_id, {"status": "levitating"})
     started = lab.api.start(jobId=job_id, pollIntervalSeconds=60)
-    lab.host.advance(seconds=90)
+    lab.host.advance(seconds=200)
     row = lab.row(started["id"])
-    assert (row.outcome, row.raw_status, row.polls) == ("unrecognised", "levitating", 2)
+    assert (row.outcome, row.raw_status, row.polls) == ("unrecognised", "levitating", 4)
     lab.source.behave(job_id, DONE)
     lab.host.run_until(lab.ended(job_id))
     assert lab.state(job_id) == "Succeeded"

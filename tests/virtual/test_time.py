@@ -42,6 +42,39 @@ def test_hours_of_polls_with_the_hourly_cleanup(lab: Lab, hours: int) -> None:
     assert timedelta(0) <= row.ended_at - (begin + timeout) <= TIMER_EARLY
 
 
+def test_polls_that_change_nothing_are_written_every_third_time(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of polls and the lateness are right all the same, also over a new process."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    writes: list[int] = []
+
+    def note(monitor_id: str, at: int) -> None:
+        row = lab.row(monitor_id)
+        if row.polls not in writes:
+            writes.append(row.polls)
+        assert row.late_seconds in (None, 0.0), (at, row.late_seconds)
+        assert not row.stale
+
+    started = lab.api.start(jobId=job_id, pollIntervalSeconds=60, timeoutSeconds=1_500)
+    for minute in range(20):
+        lab.host.advance(seconds=60)
+        note(started["id"], minute)
+        if minute % 4 == 1:
+            lab.host.restart()
+    assert writes == list(range(1, 22, 3))
+    lab.host.raise_event(started["id"], "Hint")
+    lab.host.advance(seconds=1)
+    hinted = lab.row(started["id"])
+    assert hinted.last_poll_at is not None
+    assert lab.host.now - hinted.last_poll_at <= timedelta(seconds=1)
+    lab.host.run_until(lab.ended(job_id), minutes=10)
+    row = lab.row(started["id"])
+    looks = sum(job_id in each.target for each in lab.source.requests)
+    assert (row.state, row.polls) == ("Expired", looks)
+
+
 @pytest.mark.parametrize("last", [DONE, RUNNING])
 def test_the_last_poll_is_made_just_after_the_expire_time(lab: Lab, last: Body) -> None:
     job_id = new_job_id()
