@@ -297,7 +297,9 @@ def test_a_poll_that_takes_a_flag_away_is_written(flag: str) -> None:
     assert worth(RESTING.model_copy(update={flag: True}), BUSY, 1)
 
 
-@pytest.mark.parametrize("poll", [GONE, DONE, BUSY.model_copy(update={"outcome": Outcome.THROTTLED})])
+@pytest.mark.parametrize(
+    "poll", [GONE, DONE, BUSY.model_copy(update={"outcome": Outcome.THROTTLED})]
+)
 def test_polls_that_count_towards_an_end_or_failed_are_all_written(poll: Poll) -> None:
     """I6: the row has every count that an end rests on."""
     now = RESTING
@@ -340,8 +342,9 @@ def test_a_silent_watch_is_flagged_and_one_with_polls_that_were_not_written_is_n
                 "next_poll_at": NOW + timedelta(seconds=max(seconds, 2)),
             }
         )
-        watch, at = before.first_watch(), before.next_poll_at
-        assert at is not None
+        planned = before.next_poll_at
+        assert planned is not None
+        watch, at = before.first_watch(), planned
         for _ in range(WRITTEN_EVERY):
             watch = watch.model_copy(update={"next_poll_at": at})
             now = beaten(before, BUSY, at)
@@ -352,7 +355,7 @@ def test_a_silent_watch_is_flagged_and_one_with_polls_that_were_not_written_is_n
         assert written
         live = Instance("Running", before.run, None)
         assert decide_recovery(before, live, None, at) is Recovery.NOTHING
-        silent = before.next_poll_at + timedelta(seconds=3 * seconds + 61)
+        silent = planned + timedelta(seconds=3 * seconds + 61)
         assert decide_recovery(before, live, None, silent) is Recovery.FLAG_STALE
 
 
