@@ -19,6 +19,7 @@ from adapters.services import get_services
 from adapters.threads import at_store
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.start import OneJobId
+from domain.sources.file import NAME
 from domain.wire import WireModel
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
@@ -47,6 +48,18 @@ def _named(label: str) -> str:
     return label
 
 
+def _source_name(name: str) -> str:
+    """A name that a source may have: it is looked up as a part of a key."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"must match {NAME.pattern}")
+    return name
+
+
+SourceName = Annotated[
+    str,
+    AfterValidator(_source_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"}),
+]
 Label = Annotated[
     str,
     AfterValidator(_named),
@@ -67,7 +80,7 @@ class ListQuery(WireModel):
     """
 
     state: State | None = None
-    source: str | None = None
+    source: SourceName | None = None
     job_id: OneJobId | None = None
     label: Label | None = None
     top: Annotated[int, Field(ge=1, le=_TOP_LIMIT), Digits] = _TOP

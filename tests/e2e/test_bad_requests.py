@@ -136,6 +136,18 @@ def test_an_empty_value_of_the_query_is_none(api: Api, method: str, path: str, s
     assert api.call(method, path).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("source=a/b&jobId=x", 400), ("source=a%23%5C", 400), ("source=unknown&jobId=x", 200)],
+)
+def test_a_list_is_asked_for_names_that_sources_may_have(api: Api, query: str, status: int) -> None:
+    answer = api.call("GET", f"/api/monitors?{query}")
+    assert answer.status_code == status
+    assert [error["field"] for error in answer.json().get("errors", [])] == (
+        ["source"] if status == 400 else []
+    )
+
+
 def test_a_stop_with_an_empty_reason_has_the_usual_one(api: Api) -> None:
     started = api.start(jobId=new_job_id(), pollIntervalSeconds=60)
     url = f"/api/monitors/{started['id']}/stop"
