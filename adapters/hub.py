@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -157,6 +157,8 @@ async def ensure_watched(
             if effective_row(known, instance, None, row.started_at).state.final:
                 return False
         if instance and not instance.ended:
+            if await _is_past(row, services):
+                return False
             continue
         if await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire()):
             await at_store(services.monitors.sync_indexes, row)
@@ -170,21 +172,30 @@ async def remove_earlier(
 ) -> None:
     """Remove the instance of an earlier run: terminate it, wait for its end, purge it.
 
+    Somebody else may remove it at the same time, or have begun a later run, whose instance stays.
+
     Raises:
         StoreUnavailable: The instance did not end in time. The watchdog goes on from here.
     """
     told = False
     async for instance in _looks(client, row, services):
-        if instance is None or instance.run == row.run:
+        if instance is None or instance.run == row.run or await _is_past(row, services):
             return
-        if instance.ended:
-            await purge(client, row.id)
-            return
-        if not told:
-            with _errors():
-                await client.terminate(row.id, "Removed to free a stuck monitor.")
-        told = True
+        with suppress(StoreUnavailable):  # somebody else was first; the next look shows it
+            if instance.ended:
+                await purge(client, row.id)
+                return
+            if not told:
+                with _errors():
+                    await client.terminate(row.id, "Removed to free a stuck monitor.")
+                told = True
     raise StoreUnavailable("the task hub did not end the stuck instance")
+
+
+async def _is_past(row: MonitorRow, services: Services) -> bool:
+    """Whether the run of a row is over, so that the instance is none of its business."""
+    known = await at_store(services.monitors.get, row.id)
+    return known is None or known.run > row.run or known.state.final
 
 
 async def _looks(

@@ -52,11 +52,13 @@ async def restart_monitor(
     row = await hub.current_row(client, services, row)
     restart = partial(transitions.restarted, run=row.run, at=services.now(), by=caller(req))
     written = await at_store(services.monitors.change, row.id, restart)
-    if written is None:
+    # Somebody else may have restarted it at the same time: then this call joins in.
+    again = written.now if written else await require_monitor(req, services)
+    if again.state.final:
         what = "The watch has ended. POST /api/monitors begins a new one (fresh, if its job ended)."
         return problem(HTTPStatus.CONFLICT, what)
-    again = written.now
     await hub.remove_earlier(client, again, services)
     await hub.ensure_watched(client, again, services)
-    log_event("restarted", again, by=caller(req))
+    if written:
+        log_event("restarted", again, by=caller(req))
     return check_status(req, client, services, again, HTTPStatus.ACCEPTED)

@@ -175,6 +175,18 @@ def test_a_stuck_monitor_is_restarted_with_its_settings(api: Api) -> None:
     assert api.call("POST", f"/api/monitors/{started['id']}/restart").status_code == 409
 
 
+def test_restarts_at_once_join(api: Api) -> None:
+    """I2: none of them ends the run that another has just begun."""
+    started = api.start(job=job(60), pollIntervalSeconds=60)
+    url = f"/api/monitors/{started['id']}/restart"
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: Api(api.base_url).call("POST", url), range(8)))
+    assert {answer.status_code for answer in answers} == {202}, [each.text for each in answers]
+    shown = api.wait(started["id"], lambda shown: shown["runtimeStatus"] == "Running")
+    assert shown["monitor"]["state"] == "Monitoring"
+    assert shown["monitor"]["run"] == max(each.json()["monitor"]["run"] for each in answers)
+
+
 def test_the_list_shows_monitors_newest_first_in_pages(api: Api) -> None:
     job_id = new_job_id()
     first, second = (api.start(jobId=f"{job_id}-{n}", pollIntervalSeconds=60) for n in (1, 2))
