@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from adapters.services import read_presets
 from domain.sources.auth import Auth
 from domain.sources.file import load_sources
+from domain.sources.peer import HttpLimits
 from domain.sources.request import CancelEndpoint, StatusEndpoint, SubmitEndpoint
-from domain.sources.source import HttpLimits, Outcomes, Source
+from domain.sources.source import Outcomes, Source
 from tests.app.loading import ROOT
 
 SETTINGS = {"BUILDS_TOKEN": "t", "SUBSCRIPTION_ID": "s"}

@@ -77,12 +77,12 @@ def test_a_preset_says_what_it_was_taken_from(name: str) -> None:
 @each_preset
 def test_every_parameter_is_used(name: str) -> None:
     preset = preset_of(name)
-    assert parameters_in(preset.source) == preset.parameters.keys()
+    assert parameters_in(preset.table) == preset.parameters.keys()
 
 
 @each_preset
 def test_a_preset_can_do_all_that_a_source_can(name: str) -> None:
-    assert preset_of(name).source.keys() >= {"status", "submit", "cancel", "outcomes"}
+    assert preset_of(name).table.keys() >= {"status", "submit", "cancel", "outcomes"}
 
 
 @each_sample
@@ -137,7 +137,7 @@ def test_every_status(name: str, case: dict[str, Any]) -> None:
 
 @each_sample
 def test_no_status_of_a_preset_is_without_a_sample(name: str) -> None:
-    outcomes = preset_of(name).source["outcomes"]
+    outcomes = preset_of(name).table["outcomes"]
     listed = {(status, outcome) for outcome, statuses in outcomes.items() for status in statuses}
     shown = {(case["status"], case["outcome"]) for case in SAMPLES[name]["poll"]["answers"]}
     assert listed <= shown
