@@ -49,7 +49,8 @@ def mail_of(channel: EmailChannel, message: Message, now: datetime) -> EmailMess
     """The mail. No text of a job gets into a header but in the subject, as one line."""
     mail = EmailMessage(_POLICY)
     host = parseaddr(channel.from_)[1].rpartition("@")[2]
-    mail["Subject"] = one_line(message.title, _SUBJECT)
+    # `=?` begins a text that the email package decodes (RFC 2047), line breaks and all.
+    mail["Subject"] = one_line(message.title, _SUBJECT).replace("=?", "= ?")
     mail["From"] = channel.from_
     mail["To"] = ", ".join(channel.to)
     mail["Date"] = format_datetime(now)
@@ -83,7 +84,8 @@ def _id(text: str, host: str) -> str:
 
 def _reply(code: int, words: bytes | str) -> str:
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
-    return f"SMTP {code}: {text}"
+    # smtplib's code for an answer without one is -1.
+    return f"SMTP {code}: {text}" if code > 0 else f"no answer of an SMTP server: {text}"
 
 
 def _trouble(error: Exception) -> str:
