@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from adapters.catalog import unusable
 from adapters.identity import app_identity
 from adapters.local_settings import take_local_settings
 from adapters.services import all_presets
@@ -33,14 +34,16 @@ def check(place: str, settings: Mapping[str, str]) -> tuple[list[str], list[str]
     except SourcesUnreachable as trouble:
         return [f"{place}: {trouble}"], []
     sources = read_sources(files.texts, settings, all_presets())
-    found = [*files.faults, *sources.all_faults]
+    channels = sources.channels
+    unfit = [fault for channel in channels.by_name.values() for fault in unusable(channel)]
+    found = [*files.faults, *sources.all_faults, *unfit]
     unset = [fault for fault in found if fault.what.startswith(UNSET)]
     faults = [f"{fault.where}: {fault.what}" for fault in found if fault not in unset]
     remarks = [f"{fault.where}: {fault.what} here" for fault in unset]
     names = [*sources.by_name, *sources.disabled]
     remarks.append(f"{len(names)} sources: {', '.join(names) or 'none'}")
-    if channels := sources.channels.names:
-        remarks.append(f"{len(channels)} channels: {', '.join(channels)}")
+    if channels.names:
+        remarks.append(f"{len(channels.names)} channels: {', '.join(channels.names)}")
     return faults, remarks
 
 

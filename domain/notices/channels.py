@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from domain.errors import Fault
+from domain.errors import ChannelDisabled, Fault, NoSuchChannel
 from domain.notices.channel import Channel
 
 
@@ -23,6 +23,14 @@ class Channels:
     def names(self) -> list[str]:
         """The names of all."""
         return [*self.by_name, *self.disabled]
+
+    def get(self, name: str) -> Channel:
+        """The named channel; raises NoSuchChannel, or ChannelDisabled if it is faulty."""
+        if name in self.disabled:
+            raise ChannelDisabled(name, self.disabled[name])
+        if name not in self.by_name:
+            raise NoSuchChannel
+        return self.by_name[name]
 
     def disabling(self, faults: Mapping[str, Sequence[Fault]]) -> "Channels":
         """These channels without the ones that have faults which their files do not show."""

@@ -56,6 +56,20 @@ def message_of(notices: Sequence[Notice]) -> Message:
     return _single(notices[0]) if len(notices) == 1 else _digest(notices)
 
 
+def trial_message(channel: str, at: datetime) -> Message:
+    """A message that tells nothing but that it arrived."""
+    title = f"Job Monitor: a test of the channel {channel}"
+    return Message(
+        id=f"test/{channel}/{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}",
+        type="jobmonitor.test",
+        subject="job-monitor",
+        time=at,
+        title=title,
+        text="Somebody sent this to see whether it arrives. No job is concerned.",
+        data={"event": "test", "channel": channel},
+    )
+
+
 def one_line(text: str, length: int = _LINE) -> str:
     """A text from outside as one line that people can be shown."""
     text = both_ends(text, 4 * length)  # one of a megabyte is not walked by character

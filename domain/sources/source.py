@@ -11,6 +11,7 @@ from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnE
 from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
 from domain.sources.auth import Table
+from domain.sources.hint import HintRules
 from domain.sources.job_id import JobId, job_id_of, joined
 from domain.sources.peer import Peer
 from domain.sources.request import (
@@ -85,6 +86,7 @@ class Source(Peer):
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which neither status nor progress nor message moves is
             stalled.
+        hint: How the hints are read that the job system sends.
         notify: The channels that are told of the source's jobs, unless a start says otherwise.
     """
 
@@ -106,6 +108,7 @@ class Source(Peer):
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
     outcomes: Outcomes
+    hint: HintRules = HintRules()
     notify: tuple[str, ...] = ()
 
     @check("job_id_parts")
@@ -213,6 +216,7 @@ class Source(Peer):
         """The secrets of the credentials and of the requests."""
         yield from super().hidden()
         yield from redaction.in_headers(self.headers, self._settings)
+        yield from (secret.get_secret_value() for secret in self.hint.secrets)
         for endpoint in filter(None, (self.status, self.submit, self.cancel)):
             yield from redaction.in_headers(endpoint.headers, self._settings)
             yield from redaction.in_body(endpoint.body, self._settings)

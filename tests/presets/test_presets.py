@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from adapters.services import read_presets
+from domain.monitors.hints import jobs_in
 from domain.outcome import Outcome
 from domain.sources.answer import Answer
 from domain.sources.auth import ManagedIdentityAuth
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
+from domain.sources.hint import events_in
 from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
@@ -175,3 +177,12 @@ def test_docs_list_the_preset_with_its_parameters(name: str) -> None:
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
     for parameter in tomllib.loads(PRESETS[name])["parameters"]:
         assert f"`{parameter}`" in row
+
+
+@each_sample
+def test_a_hint_of_the_system_names_its_jobs(name: str) -> None:
+    source, cases = source_of(name), SAMPLES[name].get("hint", [])
+    assert (source.hint.job_id is not None) == bool(cases)
+    for case in cases:
+        events = events_in(json.dumps(case["body"]).encode(), "application/json")
+        assert jobs_in(source, events) == case["jobs"]
