@@ -3,8 +3,10 @@
 1. `jobId` in the query or in the body names one job. It must be watched, else the answer is 404.
 2. Any other body is an event of the job system, and the source's `hint.job_id` reads the ids in it.
    A system tells of all its jobs, also of those that nobody watches. So the answer is a success
-   always: GitHub and Event Grid give up receivers that refuse events.
-3. `hint/signed` needs no key, but the signature of the source's `hint.secrets`.
+   always: GitHub would mark the delivery as failed, and Event Grid would send the event again.
+3. `POST /api/hints/{source}` is the same without a key, but with a signature by one of the source's
+   `hint.secrets`. Its path has a beginning of its own, which the authentication of the platform
+   lets pass.
 
 Event Grid asks first whether it may send: by an event of its own schema, or by OPTIONS
 (https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema).
@@ -108,9 +110,7 @@ async def hint_source(
 
 @operation(_ANSWERS, problems=(400, 401, 404, 413, 503), query=HintQuery, body=object)
 @bp.function_name("HintSourceSigned")
-@bp.route(
-    route="sources/{source}/hint/signed", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
-)
+@bp.route(route="hints/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @bp.durable_client_input(client_name="client")
 @answers_problems
 async def hint_source_signed(

@@ -57,7 +57,7 @@ FUNCTIONS = {
     "PauseSource": http("POST", "sources/{source}/pause", client=False),
     "ResumeSource": http("POST", "sources/{source}/resume", client=False),
     "HintSource": http("POST", "sources/{source}/hint"),
-    "HintSourceSigned": http("POST", "sources/{source}/hint/signed", level="ANONYMOUS"),
+    "HintSourceSigned": http("POST", "hints/{source}", level="ANONYMOUS"),
     "AllowHints": http("OPTIONS", "sources/{source}/hint", client=False),
     "ListChannels": http("GET", "channels", client=False),
     "TestChannel": http("POST", "channels/{channel}/test", client=False),
