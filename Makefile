@@ -17,7 +17,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $
 # The settings and secrets of .env, which git ignores. A setting of the environment goes before.
 ENV := before="$$(export -p)"; set -a; [ ! -f .env ] || . ./.env; set +a; eval "$$before";
 
-.PHONY: help demo run test test-all lint e2e systems fuzz check sources chaos bench package replay lock clean
+.PHONY: help demo run test test-all lint e2e systems fuzz check sources notify chaos bench package replay lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -59,6 +59,9 @@ check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=de
 
 sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [FILE=job_sources.toml]
 	@$(BIN)/python -m adapters.check_sources $(if $(FILE),"$(FILE)")
+
+notify: $(PACKAGES) ## Send a test message to a channel: make notify CHANNEL=ops
+	@$(ENV) $(BIN)/python -m adapters.try_channel "$(CHANNEL)"
 
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tools.chaos

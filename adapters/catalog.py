@@ -1,4 +1,4 @@
-"""The sources in use, and how a newer set of them is taken over.
+"""The sources and channels in use, and how a newer set of them is taken over.
 
 1. At first, faulty sources are disabled and the others serve.
 2. Where the files may change while the app runs, they are read again once a minute, apart from the
@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from adapters.apprise_urls import fault_of
 from adapters.event_log import log_event
 from adapters.settings import APP_FOLDER
 from adapters.source_files import FileReader, Files
 from domain.errors import Fault, SourcesUnreachable
+from domain.notices.channel import AppriseChannel, Channel, EmailChannel, HttpChannel
 from domain.sources.file import Sources, read_sources
 from domain.sources.source import Source
 
@@ -74,7 +76,13 @@ class Catalog:
         sources = read_sources(files.texts, self._settings, self._presets)
         sources = replace(sources, faults=[*files.faults, *sources.faults])
         lacking = {name: faults for name, s in sources.by_name.items() if (faults := _no_files(s))}
-        return sources.disabling(lacking)
+        unfit = {
+            name: found
+            for name, each in sources.channels.by_name.items()
+            if (found := unusable(each))
+        }
+        channels = sources.channels.disabling(unfit)
+        return replace(sources, channels=channels).disabling(lacking)
 
     def _retired(self, new: Sources) -> Mapping[str, Source]:
         before = {**self._sources.retired, **self._sources.by_name}
@@ -98,12 +106,28 @@ class Catalog:
         self._told = faults
 
 
+def unusable(channel: Channel) -> list[Fault]:
+    """The faults of a channel that its table does not show."""
+    table = f"[channels.{channel.name}]"
+    match channel:
+        case HttpChannel():
+            return _missing(f"[channels.{channel.name}.http]", channel.http.files)
+        case EmailChannel(ca_file=str(ca_file)):
+            return _missing(table, {"ca_file": ca_file})
+        case AppriseChannel():
+            fault = fault_of(channel)
+            return [Fault(f"{table} url", fault)] if fault else []
+    return []
+
+
 def _no_files(source: Source) -> list[Fault]:
     """The certificates that a source names and that are not there."""
-    http = source.http
-    named = {key: getattr(http, key) for key in ("ca_file", "client_certificate", "client_key")}
+    return _missing(f"[sources.{source.name}.http]", source.http.files)
+
+
+def _missing(table: str, files: Mapping[str, str]) -> list[Fault]:
     return [
-        Fault(f"[sources.{source.name}.http] {key}", "names a file that is not there")
-        for key, name in named.items()
-        if name and not (APP_FOLDER / name).is_file()
+        Fault(f"{table} {key}", "names a file that is not there")
+        for key, name in files.items()
+        if not (APP_FOLDER / name).is_file()
     ]

@@ -1,4 +1,4 @@
-"""Checks the files of the sources without starting or asking anything.
+"""Checks the files of the sources and channels without starting or asking anything.
 
     python -m adapters.check_sources [FILE | FOLDER | CONTAINER URL]
 
@@ -13,9 +13,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from adapters.catalog import unusable
 from adapters.identity import app_identity
 from adapters.local_settings import take_local_settings
-from adapters.services import read_presets
+from adapters.services import all_presets
 from adapters.settings import APP_FOLDER
 from adapters.source_blobs import BlobFiles
 from adapters.source_files import FileReader, LocalFiles
@@ -32,13 +33,18 @@ def check(place: str, settings: Mapping[str, str]) -> tuple[list[str], list[str]
         files = reader.read()
     except SourcesUnreachable as trouble:
         return [f"{place}: {trouble}"], []
-    sources = read_sources(files.texts, settings, read_presets())
-    found = [*files.faults, *sources.all_faults]
+    sources = read_sources(files.texts, settings, all_presets())
+    channels = sources.channels
+    unfit = [fault for channel in channels.by_name.values() for fault in unusable(channel)]
+    found = [*files.faults, *sources.all_faults, *unfit]
     unset = [fault for fault in found if fault.what.startswith(UNSET)]
     faults = [f"{fault.where}: {fault.what}" for fault in found if fault not in unset]
     remarks = [f"{fault.where}: {fault.what} here" for fault in unset]
     names = [*sources.by_name, *sources.disabled]
-    return faults, [*remarks, f"{len(names)} sources: {', '.join(names) or 'none'}"]
+    remarks.append(f"{len(names)} sources: {', '.join(names) or 'none'}")
+    if channels.names:
+        remarks.append(f"{len(channels.names)} channels: {', '.join(channels.names)}")
+    return faults, remarks
 
 
 def main() -> int:

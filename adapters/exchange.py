@@ -1,10 +1,10 @@
-"""One HTTP exchange with a source.
+"""One HTTP exchange with a source, or with the receiver of a channel: a peer.
 
 1. One deadline covers an exchange: request, redirects, headers and body, however slowly they drip.
    Only the look-up of the host's name is left to the system's own limits.
-2. The body is read as a stream up to the source's limit, counted after decompression.
+2. The body is read as a stream up to the peer's limit, counted after decompression.
 3. A redirect is followed only for GET, within the origin (scheme, host, port), three times, and
-   only with a status that the source follows.
+   only with a status that the peer follows.
 4. Each thread keeps a connection to each origin: a new one costs a poll more than all the rest. The
    threads share one TLS context for each set of certificates, and nothing else.
 5. Only a GET goes over a kept connection. If the source closes one meanwhile, nobody knows whether
@@ -33,8 +33,8 @@ from requests.auth import AuthBase
 
 from adapters.settings import APP_FOLDER
 from domain.sources.answer import Answer, clean
+from domain.sources.peer import Peer
 from domain.sources.request import Request
-from domain.sources.source import Source
 from domain.sources.url import is_loopback, url_faults
 
 _MAX_REDIRECTS = 3
@@ -49,11 +49,11 @@ class NoAnswer(Exception):
     """No usable answer came; the text is safe to show."""
 
 
-def exchange(source: Source, asked: Request, deadline: float) -> Answer:
-    """Send a request with the source's credentials and read the answer.
+def exchange(peer: Peer, asked: Request, deadline: float) -> Answer:
+    """Send a request with the peer's credentials and read the answer.
 
     Args:
-        source: Whose request it is: its credentials go along, its limits hold.
+        peer: Whose request it is: its credentials go along, its limits hold.
         asked: What to send.
         deadline: When to give up, on the clock of `time.monotonic`.
 
@@ -68,7 +68,7 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
     content, kind = asked.content()
     if content is not None:
         headers.setdefault("Content-Type", kind)
-    http = source.http
+    http = peer.http
     certificate, key = _file(http.client_certificate), _file(http.client_key)
     session = _session(asked.method, url)
     session.state.deadline = deadline
@@ -81,15 +81,15 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
                 asked.method,
                 url,
                 data=content,
-                auth=_Credentials(source),
+                auth=_Credentials(peer),
                 headers=headers,
                 proxies=direct,
                 verify=_file(http.ca_file),
                 cert=(certificate, key) if certificate and key else certificate,
             ) as response:
-                target = _redirect(source, asked.method, url, response)
+                target = _redirect(peer, asked.method, url, response)
                 if target is None:
-                    body = _body(response, source.http.max_answer_bytes)
+                    body = _body(response, peer.http.max_answer_bytes)
                     return Answer(response.status_code, response.headers, body)
                 url = target
         return Answer(response.status_code, response.headers, b"")
@@ -99,8 +99,8 @@ def exchange(source: Source, asked: Request, deadline: float) -> Answer:
         OSError,
     ) as error:
         late = time.monotonic() >= deadline or isinstance(error, requests.Timeout)
-        limit = f"no complete answer within {source.http.timeout_seconds:g} s"
-        raise NoAnswer(limit if late else _reason(source, error)) from None
+        limit = f"no complete answer within {peer.http.timeout_seconds:g} s"
+        raise NoAnswer(limit if late else _reason(peer, error)) from None
     finally:
         session.used_at = time.monotonic()
 
@@ -116,7 +116,7 @@ def _session(method: str, url: str) -> "_Session":
 
 
 def _file(name: str | None) -> str | None:
-    """A file that a source names, from the app's folder."""
+    """A file that a peer names, from the app's folder."""
     return str(APP_FOLDER / name) if name else None
 
 
@@ -129,9 +129,9 @@ def _body(response: requests.Response, limit: int) -> bytes | None:
     return bytes(body)
 
 
-def _redirect(source: Source, method: str, url: str, response: requests.Response) -> str | None:
+def _redirect(peer: Peer, method: str, url: str, response: requests.Response) -> str | None:
     """Where a redirect leads, if it may be followed."""
-    follows = response.status_code in source.http.follow_redirects
+    follows = response.status_code in peer.http.follow_redirects
     if method != "GET" or not follows or not response.is_redirect:
         return None
     try:
@@ -148,12 +148,12 @@ def _origin(url: str) -> tuple[str, str | None, int]:
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _reason(source: Source, error: BaseException) -> str:
+def _reason(peer: Peer, error: BaseException) -> str:
     """Why a connection failed, in the system's words: those of requests quote the whole URL."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     words = error.strerror if isinstance(error, OSError) else None
-    return "the connection failed: " + clean(source, words or type(error).__name__, _REASON_SHOWN)
+    return "the connection failed: " + clean(peer, words or type(error).__name__, _REASON_SHOWN)
 
 
 class _State:
@@ -197,13 +197,13 @@ class _Session(requests.Session):
 
 
 class _Credentials(AuthBase):
-    """Adds the source's credentials; being there, it also keeps requests from reading .netrc."""
+    """Adds the peer's credentials; being there, it also keeps requests from reading .netrc."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._source.auth_headers())
+        request.headers.update(self._peer.auth_headers())
         return request
 
 
@@ -228,7 +228,7 @@ class _Adapter(HTTPAdapter):
         return host, tls
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Have a TLS proxy held to the same certificates; the source's own has its context."""
+        """Have a TLS proxy held to the same certificates; the peer's own has its context."""
         if conn.proxy:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 

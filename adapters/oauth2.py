@@ -16,8 +16,8 @@ from adapters.identity import NoToken
 from domain.outcome import Outcome
 from domain.sources.answer import Answer
 from domain.sources.auth import BasicAuth, NoAuth, OAuth2Auth
+from domain.sources.peer import Peer
 from domain.sources.request import Request
-from domain.sources.source import Source
 
 _LIFETIME = 600  # seconds, where the server does not say it
 _SERVER_ERROR = 500
@@ -25,11 +25,11 @@ _OK, _BUSY = 200, 429
 _CODE = re.compile(r"[a-z_]{1,64}")  # section 5.2: invalid_client, invalid_scope
 
 
-def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
+def fetch_token(peer: Peer, auth: OAuth2Auth, now: datetime) -> AccessToken:
     """A new token.
 
     Args:
-        source: The source whose requests it is for.
+        peer: Whose requests it is for.
         auth: Its auth.
         now: The time, with an offset; the token's lifetime begins then.
 
@@ -38,14 +38,14 @@ def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
     """
     fields = {"grant_type": "client_credentials", "scope": auth.scope, **auth.parameters}
     secret = auth.client_secret.get_secret_value()
-    asking = source.model_copy(update={"auth": NoAuth()})
+    asking = peer.model_copy(update={"auth": NoAuth()})
     if auth.credentials_in == "body":
         fields |= {"client_id": auth.client_id, "client_secret": secret}
     else:  # each encoded as in a form, says section 2.3.1
         pair = (quote(each, safe="") for each in (auth.client_id, secret))
         username, password = pair
         basic = BasicAuth(kind="basic", username=username, password=SecretStr(password))
-        asking = source.model_copy(update={"auth": basic})
+        asking = peer.model_copy(update={"auth": basic})
     request = Request(
         method="POST",
         url=auth.token_url,
@@ -54,7 +54,7 @@ def fetch_token(source: Source, auth: OAuth2Auth, now: datetime) -> AccessToken:
     )
     where = f"no token from {auth.token_url}"
     try:
-        answer = exchange(asking, request, time.monotonic() + source.http.timeout_seconds)
+        answer = exchange(asking, request, time.monotonic() + peer.http.timeout_seconds)
     except NoAnswer as trouble:
         raise NoToken(f"{where}: {trouble}", Outcome.UNREACHABLE) from None
     if answer.http_status != _OK:

@@ -10,6 +10,7 @@ from pathlib import Path
 from adapters import monitor_table
 from adapters.app_state import AppState
 from adapters.catalog import Catalog
+from adapters.channels import Sender
 from adapters.clock import utc_now
 from adapters.identity import Identity, app_identity
 from adapters.intents import Intents
@@ -23,6 +24,7 @@ from adapters.table import Table
 from adapters.tokens import Tokens
 from domain.errors import ConfigurationFault, Fault
 from domain.sources.file import Sources
+from domain.sources.preset import CHANNELS
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -38,6 +40,7 @@ class Services:
     monitors: MonitorTable
     app_state: AppState
     intents: Intents
+    sender: Sender
     now: Callable[[], datetime]
 
     @property
@@ -58,14 +61,16 @@ def get_services() -> Services:
     settings = read_settings()
     identity = app_identity(settings.values)
     table = _table(settings, identity)
+    tokens = Tokens(identity)
     return Services(
         settings=settings,
-        catalog=Catalog(_files(settings, identity), settings.values, read_presets()),
-        jobs=JobApi(Tokens(identity)),
+        catalog=Catalog(_files(settings, identity), settings.values, all_presets()),
+        jobs=JobApi(tokens),
         places=Places(),
         monitors=MonitorTable(table),
         app_state=AppState(table),
         intents=Intents(table),
+        sender=Sender(tokens, settings.values),
         now=utc_now,
     )
 
@@ -76,10 +81,19 @@ def _files(settings: Settings, identity: Identity) -> FileReader:
     return LocalFiles(settings.sources_file)
 
 
-def read_presets() -> dict[str, str]:
-    """The text of each preset that came with the app, by its name."""
-    files = {file.stem: file for file in _PRESETS.glob("*.toml")}
+def read_presets(folder: str = "") -> dict[str, str]:
+    """The text of each preset that came with the app, by its name.
+
+    Args:
+        folder: "" for those of sources, `channels/` for those of channels.
+    """
+    files = {folder + file.stem: file for file in (_PRESETS / folder).glob("*.toml")}
     return {name: files[name].read_text(encoding="utf-8") for name in sorted(files)}
+
+
+def all_presets() -> dict[str, str]:
+    """The presets of sources and channels."""
+    return read_presets() | read_presets(CHANNELS)
 
 
 def keep_secrets_out_of_logs() -> None:

@@ -1,9 +1,9 @@
-"""Access tokens for sources that are asked under the app's own identity, or with an OAuth2 client.
+"""Access tokens for peers that are asked under the app's own identity, or with an OAuth2 client.
 
-A token is kept until shortly before it expires. One that a source refused is replaced by asking
+A token is kept until shortly before it expires. One that a peer refused is replaced by asking
 with a new credential, since a credential keeps tokens, too. A thread of its own asks for a token,
-and all that need the token wait for that, each as long as its poll has time. If no token could be
-had, nobody asks again for some seconds.
+and all that need the token wait for that, each as long as its request has time. If no token could
+be had, nobody asks again for some seconds.
 """
 
 import time
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
@@ -23,13 +23,14 @@ from adapters.oauth2 import fetch_token
 from domain.outcome import Outcome
 from domain.sources.answer import clean
 from domain.sources.auth import BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from domain.sources.source import Source
+from domain.sources.peer import Peer
 
 _SPARE_SECONDS = 300  # clocks differ, and a token must outlast the request that it goes with
 _REASON_SHOWN = 200
 _FAILURE_KEPT_SECONDS = 10
 _AT_ONCE = 4
 _Key = tuple[str, str]
+P = TypeVar("P", bound=Peer)
 _TokenAuth = ManagedIdentityAuth | OAuth2Auth
 
 
@@ -62,21 +63,21 @@ class Tokens:
         self._threads = ThreadPoolExecutor(_AT_ONCE, "token")
 
     def with_credentials(
-        self, source: Source, refused: Source | None = None, deadline: float | None = None
-    ) -> Source:
-        """The source as it is to be asked: with a token if it takes one, else unchanged.
+        self, peer: P, refused: P | None = None, deadline: float | None = None
+    ) -> P:
+        """The peer as it is to be asked: with a token if it takes one, else unchanged.
 
         Args:
-            source: A source as configured.
-            refused: What this gave before, if the source did not accept that token.
+            peer: A source or a receiver as configured.
+            refused: What this gave before, if the peer did not accept that token.
             deadline: When to give up, on the clock of `time.monotonic`; None for never.
 
         Raises:
             NoToken: There is none to be had.
         """
-        auth = source.auth
+        auth = peer.auth
         if not isinstance(auth, _TokenAuth):
-            return source
+            return peer
         key = _key(auth)
         with self._lock:
             old = self._tokens.get(key)
@@ -86,24 +87,24 @@ class Tokens:
                 old = None
             now = self._now().timestamp()
             if old and old.expires_on - _SPARE_SECONDS > now:
-                return source.model_copy(update={"auth": _bearer(old)})
+                return peer.model_copy(update={"auth": _bearer(old)})
             failure = self._failures.get(key)
             if failure and 0 <= now - failure.at < _FAILURE_KEPT_SECONDS:
                 raise failure.error()
             asked = self._asked.get(key)
             if asked is None:
-                asked = self._asked[key] = self._threads.submit(self._ask, source, auth, key)
+                asked = self._asked[key] = self._threads.submit(self._ask, peer, auth, key)
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
         try:
-            return source.model_copy(update={"auth": _bearer(asked.result(left))})
+            return peer.model_copy(update={"auth": _bearer(asked.result(left))})
         except TimeoutError:
-            what = f"no token within {source.http.timeout_seconds:g} s, for {auth.scope}"
+            what = f"no token within {peer.http.timeout_seconds:g} s, for {auth.scope}"
             raise NoToken(what, Outcome.UNREACHABLE) from None
 
-    def _ask(self, source: Source, auth: _TokenAuth, key: _Key) -> AccessToken:
+    def _ask(self, peer: Peer, auth: _TokenAuth, key: _Key) -> AccessToken:
         """Ask for a token, and keep it or the failure for the next."""
         try:
-            token = self._new(source, auth, key)
+            token = self._new(peer, auth, key)
         except NoToken as error:
             with self._lock:
                 at = self._now().timestamp()
@@ -118,11 +119,11 @@ class Tokens:
             with self._lock:
                 del self._asked[key]
 
-    def _new(self, source: Source, auth: _TokenAuth, key: _Key) -> AccessToken:
+    def _new(self, peer: Peer, auth: _TokenAuth, key: _Key) -> AccessToken:
         scope = auth.scope
         try:
             if isinstance(auth, OAuth2Auth):
-                token = fetch_token(source, auth, self._now())
+                token = fetch_token(peer, auth, self._now())
             else:
                 if key not in self._credentials:
                     self._credentials[key] = self._make(auth.client_id)
@@ -131,7 +132,7 @@ class Tokens:
         except (AzureError, ValueError) as error:
             # Wrong or missing rights are for people to put right; the rest may pass.
             wrong = isinstance(error, ClientAuthenticationError | ValueError)
-            reason = clean(source, str(error).partition("\n")[0], _REASON_SHOWN)
+            reason = clean(peer, str(error).partition("\n")[0], _REASON_SHOWN)
             raise NoToken(
                 f"the app's identity got no token for {scope}: {reason}",
                 Outcome.UNAUTHORIZED if wrong else Outcome.UNREACHABLE,

@@ -4,11 +4,13 @@ JobMonitorError
 |-- Faults                    names every fault at once
 |   |-- InvalidInput          the request is wrong; HTTP 400, nothing changed
 |   `-- ConfigurationFault    job_sources.toml or an app setting is wrong
-|       `-- SourceDisabled    one source is wrong; the others are not
+|       |-- SourceDisabled    one source is wrong; the others are not
+|       `-- ChannelDisabled   one channel is wrong; the others are not
 |-- SourcesUnreachable        the place of the sources' files can't be read; the last ones stay
 |-- BodyTooLarge              the request is too long to be read; HTTP 413
 |-- NoSuchMonitor             no monitor has that id; HTTP 404
 |-- NoSuchSource              no source has that name; HTTP 404
+|-- NoSuchChannel             no channel has that name; HTTP 404
 |-- Unauthenticated           nobody knows who asks; HTTP 401
 |-- Forbidden                 who asks has not the role; HTTP 403
 |-- SourceRefused             the job system did not take the job
@@ -51,11 +53,25 @@ class SourceDisabled(ConfigurationFault):
 
     Attributes:
         source: Its name.
+        what: It in words.
     """
 
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:
         super().__init__(faults)
-        self.source = source
+        self.source, self.what = source, f"source {source}"
+
+
+class ChannelDisabled(ConfigurationFault):
+    """A channel that can't be used for its faults.
+
+    Attributes:
+        channel: Its name.
+        what: It in words.
+    """
+
+    def __init__(self, channel: str, faults: Sequence[Fault]) -> None:
+        super().__init__(faults)
+        self.channel, self.what = channel, f"channel {channel}"
 
 
 class SourcesUnreachable(JobMonitorError):
@@ -72,6 +88,10 @@ class NoSuchMonitor(JobMonitorError):
 
 class NoSuchSource(JobMonitorError):
     """No source has that name."""
+
+
+class NoSuchChannel(JobMonitorError):
+    """No channel has that name."""
 
 
 class Unauthenticated(JobMonitorError):

@@ -11,6 +11,7 @@ from azure.durable_functions.models.utils import http_utils
 
 from adapters.app_state import AppState
 from adapters.catalog import Catalog
+from adapters.channels import Sender
 from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import TABLE, MonitorTable
@@ -19,6 +20,7 @@ from adapters.services import Services
 from adapters.settings import parse_settings
 from adapters.source_files import Files
 from adapters.table import Table
+from adapters.tokens import Tokens
 
 HUB = "/runtime/webhooks/durabletask/instances/"
 
@@ -51,6 +53,7 @@ def make_services(connection: str, now: Callable[[], datetime] = real_time) -> S
         monitors=MonitorTable(table),
         app_state=AppState(table),
         intents=Intents(table),
+        sender=Sender(Tokens()),
         now=now,
     )
 

@@ -8,36 +8,42 @@ the app also looks at placeholders, expressions and app settings.
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from adapters.services import read_presets
+from domain.notices.channel import AnyChannel
 from domain.sources.file import NAME
+from domain.sources.preset import CHANNELS
 from domain.sources.source import Source
 
+_REF = "#/$defs/{model}"
 _SETTING = {"type": "string", "pattern": r"\$\{[^{}]*\}"}
 _NOT_TEXT = {"integer", "number", "boolean"}
 
 
 def make_schema() -> dict[str, Any]:
     """The schema of a whole file."""
-    whole = Source.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = whole.pop("$defs")
-    whole["properties"].pop("name")
-    whole["required"].remove("name")
-    definitions["Source"] = whole
+    whole = Source.model_json_schema(ref_template=_REF)
+    channel = TypeAdapter(AnyChannel).json_schema(ref_template=_REF)
+    definitions = {**whole.pop("$defs"), **channel.pop("$defs"), "Source": whole}
+    channels = [each["$ref"].rpartition("/")[2] for each in channel["oneOf"]]
+    for name in ("Source", *channels):
+        definitions[name]["properties"].pop("name")
+        definitions[name]["required"].remove("name")
+    definitions["EventGridChannel"]["properties"].pop("auth")  # it is made of key or identity
     for each in definitions.values():
         _shorten(each)
         _take_settings(each)
-    # A source that names a preset says what it has of its own, at any depth.
+    # A table that names a preset says what it has of its own, at any depth.
     parts = {f"Part{name}": _any_part(each) for name, each in definitions.items()}
-    parts["PartSource"]["properties"] |= {
-        "preset": {"enum": sorted(read_presets()), "description": "See presets/"},
-        "parameters": {"type": "object", "description": "What the preset needs to be told"},
-    }
-    parts["PartSource"]["required"] = ["preset"]
+    _name_preset(parts["PartSource"], read_presets(), "presets/")
+    _name_preset(parts["PartWebhookChannel"], read_presets(CHANNELS), "presets/channels/")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "The job systems that Job Monitor watches",
+        "title": "The job systems that Job Monitor watches, and the channels by which it tells",
         "type": "object",
         "properties": {
             "default": {"type": "string", "description": "The source of a start that names none"},
@@ -51,11 +57,32 @@ def make_schema() -> dict[str, Any]:
                     "else": {"$ref": "#/$defs/Source"},
                 },
             },
+            "channels": {
+                "type": "object",
+                "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+                "minProperties": 1,
+                "additionalProperties": {
+                    "if": {"required": ["preset"]},
+                    "then": {"$ref": "#/$defs/PartWebhookChannel"},
+                    "else": {"oneOf": channel["oneOf"]},
+                },
+            },
         },
-        "required": ["sources"],
+        "anyOf": [{"required": ["sources"]}, {"required": ["channels"]}],
         "additionalProperties": False,
         "$defs": {**definitions, **parts},
     }
+
+
+def _name_preset(part: dict[str, Any], presets: Iterable[str], folder: str) -> None:
+    part["properties"] |= {
+        "preset": {
+            "enum": sorted(each.rpartition("/")[2] for each in presets),
+            "description": f"See {folder}",
+        },
+        "parameters": {"type": "object", "description": "What the preset needs to be told"},
+    }
+    part["required"] = ["preset"]
 
 
 def _shorten(schema: Any) -> None:

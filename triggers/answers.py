@@ -11,10 +11,12 @@ import azure.functions as func
 
 from domain.errors import (
     BodyTooLarge,
+    ChannelDisabled,
     ConfigurationFault,
     Fault,
     Forbidden,
     InvalidInput,
+    NoSuchChannel,
     NoSuchMonitor,
     NoSuchSource,
     SourceDisabled,
@@ -31,6 +33,7 @@ Handler = Callable[P, Awaitable[func.HttpResponse]]
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_SECONDS = "10"
+_MISSING = {NoSuchChannel: "channel", NoSuchMonitor: "monitor", NoSuchSource: "source"}
 
 
 class ShownFault(WireModel):
@@ -132,12 +135,10 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
         except InvalidInput as error:
             return problem(HTTPStatus.BAD_REQUEST, "The request can't be taken.", error.faults)
-        except NoSuchMonitor:
-            return problem(HTTPStatus.NOT_FOUND, "There is no such monitor.")
-        except NoSuchSource:
-            return problem(HTTPStatus.NOT_FOUND, "There is no such source.")
-        except SourceDisabled as error:
-            what = f"The source {error.source} is disabled: its configuration is faulty."
+        except (NoSuchChannel, NoSuchMonitor, NoSuchSource) as error:
+            return problem(HTTPStatus.NOT_FOUND, f"There is no such {_MISSING[type(error)]}.")
+        except (ChannelDisabled, SourceDisabled) as error:
+            what = f"The {error.what} is disabled: its configuration is faulty."
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, what, error.faults)
         except ConfigurationFault as error:
             log.error("The configuration can't be used: %s", error)  # noqa: TRY400 - no bug, no trace

@@ -38,7 +38,7 @@ _PROBLEMS = {
     400: "The request can't be taken; `errors` names every fault, and nothing is changed.",
     401: "Nobody knows who asks. The Functions host answers so without a body if a key is missing.",
     403: "The role is missing; with keys the Functions host answers so without a body.",
-    404: "There is no such monitor, or no such source.",
+    404: "There is no such monitor, source or channel.",
     409: "The monitor stands in the way.",
     413: "The body is too long.",
     422: "The Idempotency-Key came with another request before.",
@@ -48,6 +48,8 @@ _PROBLEMS = {
 _HEADERS = {
     "Location": "Where to go on.",
     "Retry-After": "Seconds to wait before the next request.",
+    "WebHook-Allowed-Origin": "The sender that asked.",
+    "WebHook-Allowed-Rate": "The requests that it may send in a minute; * for any number.",
     "WWW-Authenticate": "How to prove oneself.",
 }
 _HEADERS_OF_PROBLEMS = {401: ["WWW-Authenticate"], 503: ["Retry-After"]}
@@ -58,6 +60,10 @@ _PATH: dict[str, Json] = {
     },
     "source": {
         "description": "The name of a source.",
+        "schema": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+    },
+    "channel": {
+        "description": "The name of a channel.",
         "schema": {"type": "string", "pattern": f"^{NAME.pattern}$"},
     },
 }
@@ -173,10 +179,9 @@ def _security(level: func.AuthLevel | None, role: str | None, *, entra: bool) ->
 def _response(status: int, answer: Answer | str, schemas: "_Components") -> Json:
     if isinstance(answer, str):
         answer = Answer(answer, Problem, _HEADERS_OF_PROBLEMS.get(status, ()), _PROBLEM)
-    described: Json = {
-        "description": answer.what,
-        "content": {answer.media: {"schema": schemas.written(answer.body)}},
-    }
+    described: Json = {"description": answer.what}
+    if answer.body is not None:
+        described["content"] = {answer.media: {"schema": schemas.written(answer.body)}}
     if answer.headers:
         described["headers"] = {
             name: {"description": _HEADERS[name], "schema": {"type": "string"}}
@@ -197,7 +202,8 @@ class _Components:
         for each in operations:
             read += [each.body] if each.body not in (None, object) else []
             read += [each.query] if each.query else []
-            written += [each.body for each in each.answers.values() if isinstance(each, Answer)]
+            answers = [answer for answer in each.answers.values() if isinstance(answer, Answer)]
+            written += [answer.body for answer in answers if answer.body is not None]
         inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = []
         inputs += [(kind, "validation", TypeAdapter(kind)) for kind in dict.fromkeys(read)]
         inputs += [(kind, "serialization", TypeAdapter(kind)) for kind in dict.fromkeys(written)]

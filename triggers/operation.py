@@ -19,7 +19,7 @@ class Answer(NamedTuple):
 
     Attributes:
         what: What it says, for people.
-        body: The type of its body.
+        body: The type of its body; None if it has none.
         headers: The headers that come with it, of those that `triggers.describe` knows.
         media: The type of its content.
     """

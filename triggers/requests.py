@@ -61,11 +61,11 @@ def body_of(req: func.HttpRequest) -> bytes:
     return body
 
 
-def read_body(req: func.HttpRequest) -> bytes:
+def read_body(req: func.HttpRequest, limit: int = BODY_LIMIT) -> bytes:
     """The body; BodyTooLarge if it is over the limit."""
     body = body_of(req)
-    if len(body) > BODY_LIMIT:
-        raise BodyTooLarge(f"The body is over {BODY_LIMIT} bytes.")
+    if len(body) > limit:
+        raise BodyTooLarge(f"The body is over {limit} bytes.")
     return body
 
 
@@ -93,9 +93,9 @@ def read_query(
     return read
 
 
-def unknown_parameters(req: func.HttpRequest) -> list[Fault]:
-    """A fault for each parameter of the query; for routes that know none."""
-    unknown = set(query(req)) - _OF_THE_PLATFORM
+def unknown_parameters(req: func.HttpRequest, *known: str) -> list[Fault]:
+    """A fault for each parameter of the query that is not known; for routes that read a body."""
+    unknown = set(query(req)) - {*known} - _OF_THE_PLATFORM
     return [Fault(name, "is not known here") for name in sorted(unknown)]
 
 

@@ -1,38 +1,14 @@
 """A monitor: its row in the store, and the watch that an orchestrator carries along."""
 
-from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, Field
 
 from domain.limits import OnExpiry
 from domain.outcome import Outcome, Settings, StopRequest
+from domain.state import State as State  # noqa: PLC0414  most take it from here
 from domain.text import Text
 from domain.wire import InternalModel
-
-
-class State(StrEnum):
-    """The states of a monitor; all but the first are final."""
-
-    MONITORING = "Monitoring"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-    EXPIRED = "Expired"
-    LOST = "Lost"
-    UNREACHABLE = "Unreachable"
-    STOPPED = "Stopped"
-    TERMINATED = "Terminated"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more comes in this run."""
-        return self is not State.MONITORING
-
-    @property
-    def job_ended(self) -> bool:
-        """Whether the job itself ended. If only the watch ended, it may start again."""
-        return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
 
 
 class Verdict(InternalModel):

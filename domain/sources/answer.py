@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
-from domain.sources.source import Source
+from domain.sources.peer import Party
 from domain.text import both_ends, carriable
 
 # A string, a number, or a word. The end of a string may be missing, so that no text is read twice.
@@ -95,17 +95,17 @@ def text_of(body: bytes | None) -> str:
     return "(over the limit)" if body is None else body.decode("utf-8", "replace")
 
 
-def clean(source: Source, text: str, length: int) -> str:
+def clean(party: Party, text: str, length: int) -> str:
     """The text without credentials and control characters, at most `length` characters long.
 
     The middle of a longer one is left out.
     """
     if len(text) > 2 * _SEARCHED:
         # A secret that this cuts is in the part that is left out.
-        head, tail = source.redact(text[:_SEARCHED]), source.redact(text[-_SEARCHED:])
+        head, tail = party.redact(text[:_SEARCHED]), party.redact(text[-_SEARCHED:])
         text = f"{head[:-_MARGIN]} {tail[_MARGIN:]}"
     else:
-        text = source.redact(text)
+        text = party.redact(text)
     if len(text) > 8 * length:  # an answer of 16 MiB is not walked by character
         text = f"{text[: 4 * length]} {text[-4 * length :]}"
     characters = (" " if each.isspace() else each for each in text)

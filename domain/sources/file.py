@@ -1,8 +1,9 @@
-"""The files of the sources, checked whole before anything uses them.
+"""The files of the sources and channels, checked whole before anything uses them.
 
 1. Each file is parsed as TOML, and `${NAME}` in a string becomes the app setting NAME.
-2. A [sources.NAME] table that names a preset is laid over that preset (`domain.sources.overlay`).
-3. Each table becomes a `Source`. A faulty one is disabled, and the others are not.
+2. A [sources.NAME] or [channels.NAME] table that names a preset is laid over that preset
+   (`domain.sources.overlay`).
+3. Each table becomes a `Source` or a `Channel`. A faulty one is disabled, and the others are not.
 4. Every fault is told, with the file, table and key that it is in. No fault repeats a URL or a
    credential.
 """
@@ -11,21 +12,25 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from domain.errors import ConfigurationFault, Fault, InvalidInput, SourceDisabled
+from domain.notices.channel import KIND_FAULT, Channel, kind_of
+from domain.notices.channels import Channels
 from domain.sources.faults import FaultList, faults_in
 from domain.sources.job_id import WHOLE, named_in
 from domain.sources.overlay import Overlay, Place
-from domain.sources.preset import Preset, read_preset
+from domain.sources.peer import Party
+from domain.sources.preset import CHANNELS, Preset, read_preset
 from domain.sources.source import Source
 from domain.sources.tree import Path, is_in, leaves, map_texts, value_at
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"\$\{([^{}]*)\}")
 
+M = TypeVar("M", bound=Party)
 
 UNSET = "needs the app setting"
 """The beginning of a fault that is none of the file: where it is checked, a setting is missing."""
@@ -42,6 +47,7 @@ class Sources:
         faults: The faults of files that are in no source.
         retired: Sources that were removed while the app ran; for their live monitors alone.
         refused: The faults of later files, which for them were not taken over.
+        channels: The configured channels.
     """
 
     by_name: Mapping[str, Source]
@@ -50,11 +56,13 @@ class Sources:
     faults: Sequence[Fault] = ()
     retired: Mapping[str, Source] = field(default_factory=dict)
     refused: Sequence[Fault] = ()
+    channels: Channels = field(default_factory=Channels)
 
     @property
     def all_faults(self) -> list[Fault]:
         """Everything that is wrong with the files in use."""
-        return [*self.faults, *(fault for each in self.disabled.values() for fault in each)]
+        tables = (*self.disabled.values(), *self.channels.disabled.values())
+        return [*self.faults, *(fault for each in tables for fault in each)]
 
     def get(self, name: str | None) -> Source:
         """The named source, else the default.
@@ -129,6 +137,44 @@ def read_sources(
     return reader.sources()
 
 
+class _Read(NamedTuple):
+    """A table that was read, None if that can't be used, with its faults and the file it is in."""
+
+    file: str
+    made: Party | None
+    faults: FaultList
+
+
+class _Family:
+    """The tables of one kind, [sources.NAME] or [channels.NAME], of all files."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.read: dict[str, _Read] = {}
+        self._twice: dict[str, list[str]] = {}
+
+    def add(self, name: str, read: _Read) -> None:
+        """Take in a table."""
+        if name in self.read:
+            self._twice.setdefault(name, [self.read[name].file]).append(read.file)
+        self.read[name] = read
+
+    @property
+    def disabled(self) -> dict[str, list[Fault]]:
+        """The faults of the faulty ones."""
+        faults = {name: found for name, each in self.read.items() if (found := each.faults.all())}
+        for name, files in self._twice.items():  # which of them is meant, nobody knows
+            what = f"is in {' and '.join(files)}; a name must be in one file"
+            faults[name] = [Fault(f"[{self.key}.{name}]", what)]
+        return faults
+
+    def usable(self, kind: type[M]) -> dict[str, M]:
+        """Those without a fault."""
+        faulty = self.disabled
+        made = {name: each.made for name, each in self.read.items() if name not in faulty}
+        return {name: each for name, each in made.items() if isinstance(each, kind)}
+
+
 class _Reader:
     """Reads files one by one, and notes their faults."""
 
@@ -139,8 +185,7 @@ class _Reader:
         self._faults = FaultList()  # of the table being read
         self._file = ""
         self._of_files: list[Fault] = []
-        self._read: dict[str, tuple[str, Source | None, list[Fault]]] = {}
-        self._twice: dict[str, list[str]] = {}
+        self._sources, self._channels = _Family("sources"), _Family("channels")
         self._defaults: dict[str, str] = {}
 
     def read(self, file: str, text: str) -> None:
@@ -151,11 +196,15 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             self._of_files.append(Fault(file, f"is no TOML: {error}"))
             return
-        tables = raw.pop("sources", None)
+        tables, channels = raw.pop("sources", None), raw.pop("channels", None)
         top = map_texts(raw, self._filled)
-        if not isinstance(tables, dict) or not tables:
+        if channels is not None and (not isinstance(channels, dict) or not channels):
+            self._fault(("channels",), "must hold tables [channels.NAME]")
+            channels = None
+        if (tables is not None or not channels) and (not isinstance(tables, dict) or not tables):
             self._fault(("sources",), "must hold at least one table [sources.NAME]")
-            tables = {}
+            tables = None
+        tables, channels = tables or {}, channels or {}
         default = top.pop("default", None)
         if default in [*tables]:
             self._defaults[file] = default
@@ -165,32 +214,40 @@ class _Reader:
             self._fault((key,), "is not known")
         self._of_files += self._faults.all()
         for name, table in tables.items():
-            if name in self._read:
-                self._twice.setdefault(name, [self._read[name][0]]).append(file)
-            self._faults = FaultList()
-            source = self._source(name, table)
-            self._read[name] = (file, source, self._faults.all())
+            self._take(self._sources, name, table)
+        for name, table in channels.items():
+            self._take(self._channels, name, table)
 
     def sources(self) -> Sources:
         """All that was read."""
-        disabled = {name: found for name, (_, _, found) in self._read.items() if found}
-        for name, files in self._twice.items():  # which of them is meant, nobody knows
-            what = f"is in {' and '.join(files)}; a name must be in one file"
-            disabled[name] = [Fault(f"[sources.{name}]", what)]
+        self._check_names()
+        sources, channels = self._sources, self._channels
         faults = self._of_files
         if len(self._defaults) > 1:
             faults = [*faults, Fault("default", f"is in {' and '.join(self._defaults)}")]
-        only = next(iter(self._read)) if len(self._read) == 1 else None
+        only = next(iter(sources.read)) if len(sources.read) == 1 else None
         return Sources(
-            {
-                name: source
-                for name, (_, source, _) in self._read.items()
-                if source and name not in disabled
-            },
+            sources.usable(Source),
             next(iter(self._defaults.values())) if len(self._defaults) == 1 else only,
-            disabled,
+            sources.disabled,
             faults,
+            channels=Channels(channels.usable(Channel), channels.disabled),
         )
+
+    def _check_names(self) -> None:
+        """Note the faults of names that stand for nothing: of channels, and of sources."""
+        for family, place, known in (
+            (self._sources, ("notify",), [*self._channels.read]),
+            (self._channels, ("filter", "sources"), [*self._sources.read]),
+        ):
+            for name, read in family.read.items():
+                named: Any = read.made
+                for key in place:
+                    named = getattr(named, key, ())
+                for i, each in enumerate(named):
+                    if each not in known:
+                        what = f"is not configured; there are: {', '.join(known) or 'none'}"
+                        read.faults.add(read.file, (family.key, name, *place, i), what)
 
     def _fault(self, path: Path, what: str) -> None:
         self._faults.add(self._file, path, what)
@@ -209,8 +266,14 @@ class _Reader:
         # A setting's value is taken as it is: a ${NAME} in it stays.
         return text if missing else _SETTING.sub(lambda m: self._settings[m[1]], text)
 
-    def _source(self, name: str, raw: Any) -> Source | None:
-        path: Path = ("sources", name)
+    def _take(self, family: _Family, name: str, raw: Any) -> None:
+        """Read one table."""
+        self._faults = FaultList()
+        made = self._made(family.key, name, raw)
+        family.add(name, _Read(self._file, made, self._faults))
+
+    def _made(self, family: str, name: str, raw: Any) -> Party | None:
+        path: Path = (family, name)
         self._used = set()
         own = map_texts(raw, self._filled, path)
         if not NAME.fullmatch(name):
@@ -224,14 +287,17 @@ class _Reader:
         overlay = Overlay(preset, own) if preset else None
         table = overlay.table if overlay else own
         found = [*_faults_of_the_whole(table)]
-        source = None
-        try:
-            source = Source.model_validate(
-                {**table, "name": name},
-                context=_context(table, self._used),
-            )
-        except ValidationError as error:
-            found += faults_in(error)
+        made = None
+        kind: type[Party] | None = Source if family == "sources" else kind_of(table)
+        if kind:
+            try:
+                made = kind.model_validate(
+                    {**table, "name": name}, context=_context(table, self._used)
+                )
+            except ValidationError as error:
+                found += faults_in(error)
+        elif overlay or "preset" not in own:
+            found.append((("kind",), KIND_FAULT))
         if "preset" in own and not overlay:
             # The preset may have had the keys that the table lacks. Those that it holds can be
             # wrong.
@@ -240,14 +306,21 @@ class _Reader:
         for place, what in overlay.parameter_faults() if overlay else ():
             self._fault((*path, *place), what)
         for place, what in found:
-            self._blame(name, place, what, overlay)
-        return source
+            self._blame(path, place, what, overlay)
+        return made
 
     def _preset(self, name: object, path: Path) -> Preset | None:
-        if not isinstance(name, str) or name not in self._texts:
-            known = ", ".join(sorted(self._texts)) or "none"
-            self._fault((*path, "preset"), f"is no preset; there are: {known}")
+        before = CHANNELS if path[0] == "channels" else ""
+        known = sorted(
+            each.removeprefix(before)
+            for each in self._texts
+            if each.startswith(CHANNELS) == bool(before)
+        )
+        if not isinstance(name, str) or name not in known:
+            there = ", ".join(known) or "none"
+            self._fault((*path, "preset"), f"is no preset; there are: {there}")
             return None
+        name = before + name
         if name not in self._presets:
             faults = FaultList()
             preset = read_preset(name, self._texts[name], faults)
@@ -256,16 +329,18 @@ class _Reader:
         self._faults.extend(found)
         return preset
 
-    def _blame(self, name: str, place: Path, what: str, overlay: Overlay | None) -> None:
-        """Note a fault of a source in the file that the value is from."""
+    def _blame(self, path: Path, place: Path, what: str, overlay: Overlay | None) -> None:
+        """Note a fault of a table in the file that the value is from."""
         where = overlay.place(place) if overlay else Place()
         if not overlay or not where.of_preset:
-            self._fault(("sources", name, *place), what)
+            self._fault((*path, *place), what)
         elif where.complete:  # else the parameter that it lacks is the fault
-            by = f"{self._file} [sources.{name}]"
+            table = ".".join(map(str, path))
+            by = f"{self._file} [{table}]"
             if where.parameters:
-                by = f"{self._file} [sources.{name}.parameters] {', '.join(where.parameters)}"
-            self._faults.add(overlay.preset.file, ("source", *place), f"{what} (with {by})")
+                by = f"{self._file} [{table}.parameters] {', '.join(where.parameters)}"
+            preset = overlay.preset
+            self._faults.add(preset.file, (preset.key, *place), f"{what} (with {by})")
 
 
 def _context(table: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:

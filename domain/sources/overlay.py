@@ -1,4 +1,4 @@
-"""A source's own table, laid over the preset that it names.
+"""A source's or channel's own table, laid over the preset that it names.
 
 1. Key by key its own value wins. Only an [auth] of another kind replaces the preset's whole.
 2. Parameters fill the rest of the preset. So one that is only in a part which the source has
@@ -57,7 +57,7 @@ class Overlay:
             }
             | {name: str(value) for name, value in given.items()}
         )
-        table = self._merger.merged(preset.source, self._own, "")
+        table = self._merger.merged(preset.table, self._own, "")
         self.table: dict[str, Any] = {"description": preset.description, **table}
 
     def parameter_faults(self) -> Iterator[tuple[Path, str]]:
@@ -78,7 +78,7 @@ class Overlay:
 
     def place(self, path: Path) -> Place:
         """The origin of the value that a path leads to; a value in neither is missing in both."""
-        theirs, depth = value_at(self.preset.source, path)
+        theirs, depth = value_at(self.preset.table, path)
         if value_at(self._own, path)[1] >= depth:
             return Place()
         parameters = parameters_in(theirs)

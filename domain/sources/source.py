@@ -1,18 +1,19 @@
 """A source: one configured job system, as its table in job_sources.toml describes it."""
 
-import base64
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
+from pydantic import Field, StrictBool, ValidationInfo
 from pydantic import field_validator as check
 
 from domain.errors import Fault, InvalidInput
 from domain.limits import DAY, MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
 from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
-from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
+from domain.sources.auth import Table
+from domain.sources.hint import HintRules
 from domain.sources.job_id import JobId, job_id_of, joined
+from domain.sources.peer import Peer
 from domain.sources.request import (
     CancelEndpoint,
     Endpoint,
@@ -68,28 +69,7 @@ class Outcomes(Table):
         return self.listed(raw_status) or Outcome(self.unknown)
 
 
-class HttpLimits(Table):
-    """How a source is talked to.
-
-    Attributes:
-        timeout_seconds: The time for a whole exchange.
-        max_answer_bytes: The size of an answer after decompression; a longer one is not read.
-        follow_redirects: The HTTP statuses that are followed, within the origin. A 303 is an
-            answer.
-        ca_file: The certificates that are trusted, in PEM, in the place of the usual ones.
-        client_certificate: The app's own certificate, in PEM; with its key, unless that is apart.
-        client_key: The key of that certificate. Files are named from the app's folder.
-    """
-
-    timeout_seconds: float = Field(default=10, ge=0.1, le=60)
-    max_answer_bytes: int = Field(default=1 << 20, ge=1, le=16 << 20)
-    follow_redirects: tuple[Literal[301, 302, 303, 307, 308], ...] = (301, 302, 307, 308)
-    ca_file: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
-
-
-class Source(Table):
+class Source(Peer):
     """One configured job system; times are in seconds.
 
     Attributes:
@@ -106,9 +86,10 @@ class Source(Table):
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which neither status nor progress nor message moves is
             stalled.
+        hint: How the hints are read that the job system sends.
+        notify: The channels that are told of the source's jobs, unless a start says otherwise.
     """
 
-    name: str
     description: str = ""
     allow_http: StrictBool = False
     poll_interval_seconds: int = Field(default=60, ge=1, le=MAX_POLL_INTERVAL_SECONDS)
@@ -127,14 +108,8 @@ class Source(Table):
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
     outcomes: Outcomes
-    auth: Annotated[Auth, Field(discriminator="kind")] = NoAuth()
-    http: HttpLimits = HttpLimits()
-
-    _settings: tuple[str, ...] = PrivateAttr(())  # the app settings that the table took
-
-    def model_post_init(self, context: Any) -> None:
-        """Keep the app settings of the table, which only the reader of the file knows."""
-        self._settings = tuple((context or {}).get("settings", ()))
+    hint: HintRules = HintRules()
+    notify: tuple[str, ...] = ()
 
     @check("job_id_parts")
     @classmethod
@@ -237,31 +212,15 @@ class Source(Table):
         common = {name: value for name, value in self.headers.items() if name.lower() not in own}
         return common | endpoint.headers
 
-    def auth_headers(self) -> dict[str, str]:
-        """The headers that carry the credentials, where the configuration holds them."""
-        match self.auth:
-            case BearerAuth(token=token):
-                return {"Authorization": f"Bearer {token.get_secret_value()}"}
-            case HeaderAuth(name=name, value=value):
-                return {name: value.get_secret_value()}
-            case BasicAuth(username=username, password=password):
-                pair = f"{username}:{password.get_secret_value()}".encode()
-                return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-            case _:
-                return {}
-
-    def redact(self, text: str) -> str:
-        """The text with *** for every secret of this source that it repeats."""
-        secrets = {
-            value.get_secret_value() for _, value in self.auth if isinstance(value, SecretStr)
-        }
-        secrets.update(value.partition(" ")[2] for value in self.auth_headers().values())
-        secrets.update(redaction.in_headers(self.headers, self._settings))
+    def hidden(self) -> Iterator[str]:
+        """The secrets of the credentials and of the requests."""
+        yield from super().hidden()
+        yield from redaction.in_headers(self.headers, self._settings)
+        yield from (secret.get_secret_value() for secret in self.hint.secrets)
         for endpoint in filter(None, (self.status, self.submit, self.cancel)):
-            secrets.update(redaction.in_headers(endpoint.headers, self._settings))
-            secrets.update(redaction.in_body(endpoint.body, self._settings))
-            secrets.update(redaction.in_url(endpoint.url, self._settings))
-        return redaction.redact(text, secrets)
+            yield from redaction.in_headers(endpoint.headers, self._settings)
+            yield from redaction.in_body(endpoint.body, self._settings)
+            yield from redaction.in_url(endpoint.url, self._settings)
 
 
 def _id_text(value: object) -> str:

@@ -113,8 +113,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// The platform checks the tokens of callers, and sets the headers that the app reads roles from. Only
-// health is for everybody. Without an app registration this is off, and function keys let callers in.
+// The platform checks the tokens of callers, and sets the headers that the app reads roles from. Health
+// and the description are for everybody, and hints have a signature. Without an app registration this is off, and function keys let callers in.
 resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'authsettingsV2'
@@ -123,7 +123,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      excludedPaths: ['/api/health']
+      excludedPaths: ['/api/health', '/api/openapi.json', '/api/hints/*']
     }
     httpSettings: { requireHttps: true }
     identityProviders: {

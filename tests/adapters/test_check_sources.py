@@ -62,3 +62,19 @@ def test_a_setting_that_is_not_set_here_is_no_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["none.toml", "none"])
 def test_nothing_there(tmp_path: Path, name: str) -> None:
     assert check(str(tmp_path / name), {})[0] == [f"{name}: can't be read: FileNotFoundError"]
+
+
+def test_channels_are_checked_too(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(
+        sound("one")
+        + 'notify = ["ops"]\n[channels.ops]\nkind = "apprise"\nurl = "pigeon://home"\n'
+        + '[channels.mail]\nkind = "email"\nhost = "h"\nfrom = "a@x"\nto = ["b"]\n'
+    )
+    faults, remarks = check(str(file), {})
+    form = "name@example.com or Name <name@example.com>"
+    assert faults == [
+        f"a.toml [channels.mail] to[0]: must be an address as {form}",
+        "[channels.ops] url: begins with no service that Apprise knows",
+    ]
+    assert remarks == ["1 sources: one", "2 channels: ops, mail"]

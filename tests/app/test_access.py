@@ -16,12 +16,16 @@ from tests.app.loading import ROOT, load_app
 from tests.app.test_function_index import FUNCTIONS, LEVELS, of_type
 from triggers.access import Role, caller
 
-# The role that each route needs. These need none, and show no data.
-ANONYMOUS = {"Health", "OpenApi"}
+# The role that each route needs. These need none: they show no data, or ask for a signature.
+ANONYMOUS = {"Health", "OpenApi", "HintSourceSigned"}
 ROLES = {
     "ListMonitors": "read",
     "GetMonitor": "read",
     "ListSources": "read",
+    "ListChannels": "read",
+    "TestChannel": "read",
+    "HintSource": "start",
+    "AllowHints": "start",
     "CheckSource": "read",
     "CheckSourceRaw": "read",  # and the master key, since the host still asks for that
     "HealthDetails": "read",
@@ -57,7 +61,7 @@ def call(name: str, headers: dict[str, str]) -> func.HttpResponse:
         "https://app.example/api/x",
         headers=headers,
         params={},
-        route_params={"id": "demo.a", "source": "demo"},
+        route_params={"id": "demo.a", "source": "demo", "channel": "x"},
         body=b"",
     )
     arguments: dict[str, Any] = {"req": req}

@@ -56,6 +56,11 @@ FUNCTIONS = {
     "CheckSourceRaw": http("POST", "sources/{source}/check/raw", level="ADMIN", client=False),
     "PauseSource": http("POST", "sources/{source}/pause", client=False),
     "ResumeSource": http("POST", "sources/{source}/resume", client=False),
+    "HintSource": http("POST", "sources/{source}/hint"),
+    "HintSourceSigned": http("POST", "hints/{source}", level="ANONYMOUS"),
+    "AllowHints": http("OPTIONS", "sources/{source}/hint", client=False),
+    "ListChannels": http("GET", "channels", client=False),
+    "TestChannel": http("POST", "channels/{channel}/test", client=False),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),
@@ -70,7 +75,12 @@ FUNCTIONS = {
 }
 
 # The levels of routes that need more or less than a function key.
-LEVELS = {"Health": "ANONYMOUS", "OpenApi": "ANONYMOUS", "CheckSourceRaw": "ADMIN"}
+LEVELS = {
+    "Health": "ANONYMOUS",
+    "OpenApi": "ANONYMOUS",
+    "HintSourceSigned": "ANONYMOUS",
+    "CheckSourceRaw": "ADMIN",
+}
 
 
 def by_name(bindings: Bindings) -> Bindings:

@@ -123,6 +123,11 @@ def test_the_package_runs_on_itself_and_its_requirements(
 
 
 @pytest.mark.long
+def test_a_library_that_few_need_is_not_imported_at_start(deployed: Loaded) -> None:
+    assert "apprise" not in deployed.modules
+
+
+@pytest.mark.long
 def test_the_package_finds_its_sources_and_presets(
     package: Path, packages: Path, tmp_path: Path
 ) -> None:

@@ -66,7 +66,11 @@ FACTS: dict[str, dict[str, dict[str, Value]]] = {
             "properties.platform.enabled": "!empty(authClientId)",
             "properties.globalValidation.requireAuthentication": "true",
             "properties.globalValidation.unauthenticatedClientAction": "'Return401'",
-            "properties.globalValidation.excludedPaths": ["'/api/health'"],
+            "properties.globalValidation.excludedPaths": [
+                "'/api/health'",
+                "'/api/openapi.json'",
+                "'/api/hints/*'",
+            ],
             f"{ENTRA}.enabled": "!empty(authClientId)",
             f"{ENTRA}.registration.clientId": "authClientId",
             f"{ENTRA}.registration.openIdIssuer": (

@@ -38,7 +38,7 @@ BROKEN = {
         ("app", "platform: { enabled: !empty(authClientId) }", "platform: { enabled: false }"),
         ("app", "requireAuthentication: true", "requireAuthentication: false"),
         ("app", "'Return401'", "'AllowAnonymous'"),
-        ("app", "['/api/health']", "['/api/*']"),
+        ("app", "'/api/hints/*'", "'/api/*'"),
         ("app", "${tenant().tenantId}/v2.0", "common/v2.0"),
         (
             "app",

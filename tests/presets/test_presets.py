@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from adapters.services import read_presets
+from domain.monitors.hints import jobs_in
 from domain.outcome import Outcome
 from domain.sources.answer import Answer
 from domain.sources.auth import ManagedIdentityAuth
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
+from domain.sources.hint import events_in
 from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
@@ -77,12 +79,12 @@ def test_a_preset_says_what_it_was_taken_from(name: str) -> None:
 @each_preset
 def test_every_parameter_is_used(name: str) -> None:
     preset = preset_of(name)
-    assert parameters_in(preset.source) == preset.parameters.keys()
+    assert parameters_in(preset.table) == preset.parameters.keys()
 
 
 @each_preset
 def test_a_preset_can_do_all_that_a_source_can(name: str) -> None:
-    assert preset_of(name).source.keys() >= {"status", "submit", "cancel", "outcomes"}
+    assert preset_of(name).table.keys() >= {"status", "submit", "cancel", "outcomes"}
 
 
 @each_sample
@@ -137,7 +139,7 @@ def test_every_status(name: str, case: dict[str, Any]) -> None:
 
 @each_sample
 def test_no_status_of_a_preset_is_without_a_sample(name: str) -> None:
-    outcomes = preset_of(name).source["outcomes"]
+    outcomes = preset_of(name).table["outcomes"]
     listed = {(status, outcome) for outcome, statuses in outcomes.items() for status in statuses}
     shown = {(case["status"], case["outcome"]) for case in SAMPLES[name]["poll"]["answers"]}
     assert listed <= shown
@@ -175,3 +177,12 @@ def test_docs_list_the_preset_with_its_parameters(name: str) -> None:
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
     for parameter in tomllib.loads(PRESETS[name])["parameters"]:
         assert f"`{parameter}`" in row
+
+
+@each_sample
+def test_a_hint_of_the_system_names_its_jobs(name: str) -> None:
+    source, cases = source_of(name), SAMPLES[name].get("hint", [])
+    assert (source.hint.job_id is not None) == bool(cases)
+    for case in cases:
+        events = events_in(json.dumps(case["body"]).encode(), "application/json")
+        assert jobs_in(source, events) == case["jobs"]

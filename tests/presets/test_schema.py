@@ -17,6 +17,7 @@ FILE = ROOT / "job_sources.schema.json"
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 VALIDATOR = Draft7Validator(SCHEMA)
 PRESETS = read_presets()
+PAGES = ("README.md", "docs/sources.md", "docs/notices.md")
 
 
 def faults(text: str) -> list[str]:
@@ -35,7 +36,10 @@ def test_the_shipped_sources_name_it_and_hold() -> None:
     assert faults(text) == []
 
 
-@pytest.mark.parametrize("example", [*examples("README.md"), *examples("docs/sources.md")])
+EXAMPLES = [each for page in PAGES for each in examples(page)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_hold(example: str) -> None:
     assert faults(example) == []
 
@@ -87,3 +91,22 @@ def test_a_source_with_a_preset_says_what_it_has_of_its_own(line: str) -> None:
 
 def test_a_setting_may_stand_for_a_number() -> None:
     assert faults(f'{SOUND}\npoll_interval_seconds = "${{EVERY}}"') == []
+
+
+CHANNEL = '[channels.x]\nkind = "webhook"\nurl = "https://x"\n'
+
+
+@pytest.mark.parametrize("name", sorted(read_presets("channels/")))
+def test_a_preset_of_a_channel_is_a_channel(name: str) -> None:
+    channel = tomllib.loads(read_presets("channels/")[name])["channel"]
+    assert [*VALIDATOR.iter_errors({"channels": {"x": channel}})] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["colour = 1", "secrets = 'x'", "filter.states = ['Failled']", "filter.events = ['end']"],
+)
+def test_a_fault_of_a_channel_is_seen(line: str) -> None:
+    assert faults(CHANNEL) == []
+    assert faults(CHANNEL + line)
+    assert faults(CHANNEL.replace("webhook", "pigeon"))

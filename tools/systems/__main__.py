@@ -2,7 +2,7 @@
 
 1. Install what is missing, each system apart from the project's own packages.
 2. One system after the other: start it, start the app with it as its source, watch its jobs, end
-   all of it.
+   all of it. A receiver of messages gets some, and shows them.
 3. Print the table. The exit code is 0 if all was as it must be.
 
 Servers listen on 127.0.0.1 only. Their logs are in .local/systems/logs.
@@ -26,15 +26,17 @@ from tools.systems.airflow import Airflow
 from tools.systems.dagster import Dagster
 from tools.systems.installing import NotInstalled
 from tools.systems.leftovers import end_what_killed_runs_left, folder_of_this_run
+from tools.systems.matrix import Matrix
 from tools.systems.prefect import Prefect
 from tools.systems.ray import Ray
 from tools.systems.rq import Rq
 from tools.systems.slurm import Slurm
-from tools.systems.system import System
+from tools.systems.system import Receiver, System
+from tools.systems.telling import told
 from tools.systems.watching import Line, watched
 
-_SYSTEMS: dict[str, type[System]] = {
-    each.name: each for each in (Ray, Prefect, Airflow, Slurm, Dagster, Rq)
+_SYSTEMS: dict[str, type[System | Receiver]] = {
+    each.name: each for each in (Ray, Prefect, Airflow, Slurm, Dagster, Rq, Matrix)
 }
 _DEADLINE = 600  # seconds for all systems, once they are installed
 
@@ -88,7 +90,9 @@ def main() -> int:
     return 1 if any(line.problems for line in lines) else 0
 
 
-def _installed(systems: list[System], lines: list[Line], say: Say) -> Iterator[System]:
+def _installed(
+    systems: list[System | Receiver], lines: list[Line], say: Say
+) -> Iterator[System | Receiver]:
     for system in systems:
         say(f"{system.name}: installing, unless it is there")
         try:
@@ -99,11 +103,14 @@ def _installed(systems: list[System], lines: list[Line], say: Say) -> Iterator[S
             yield system
 
 
-def _watch(system: System, lines: list[Line], say: Say) -> None:
+def _watch(system: System | Receiver, lines: list[Line], say: Say) -> None:
     say(f"{system.name}: starting")
     with ExitStack() as started, folder_of_this_run() as folder:
         try:
             system.start(started)
+            if isinstance(system, Receiver):
+                lines.append(told(system))
+                return
             app = started.enter_context(watched(system, folder))
         except PartFailed as error:
             lines.append(Line(system.name, "", "start", problems=[str(error)]))

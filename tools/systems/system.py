@@ -1,7 +1,8 @@
-"""A real job system on this machine, and its servers.
+"""A real job system, or a real receiver of messages, on this machine, and its servers.
 
-Each knows how to install and start itself, how the app is told of it (`source`), what jobs it
-takes, and asks its own API, not through the app, how a job is.
+Each knows how to install and start itself. A job system knows how the app is told of it (`source`),
+what jobs it takes, and asks its own API, not through the app, how a job is. A receiver knows how a
+channel is told of it, and which messages came.
 """
 
 import os
@@ -49,26 +50,14 @@ class Seen:
     ended_at: datetime | None
 
 
-class System(ABC):
-    """One job system.
+class Program(ABC):
+    """A real program on this machine, with its servers.
 
     Attributes:
-        name: Of the system, and of its source.
-        source: The table of job_sources.toml.
-        at_work: Its status of a job that has begun to work.
-        cancelled: Its status of a job that was cancelled.
-        unknown: The id of a job that it does not know.
-        submits: Whether it takes jobs over HTTP; else `submit` starts them.
-        cancelled_state: What becomes of a monitor whose job is cancelled there.
+        name: Of the program.
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
-    at_work: ClassVar[str]
-    cancelled: ClassVar[str]
-    unknown: ClassVar[str] = "no-such-job"
-    submits: ClassVar[bool] = True
-    cancelled_state: ClassVar[str] = "Cancelled"
 
     def __init__(self, folder: Path) -> None:
         """Work in a folder that is there and empty."""
@@ -81,35 +70,15 @@ class System(ABC):
 
     @abstractmethod
     def install(self) -> None:
-        """Install its programs; raises NotInstalled."""
+        """Install it; raises NotInstalled."""
 
     @abstractmethod
     def start(self, started: ExitStack) -> None:
-        """Start its servers, so that it takes jobs; `started` is to end them."""
-
-    @abstractmethod
-    def settings(self) -> Mapping[str, str]:
-        """The app settings that `source` takes."""
+        """Start its servers; `started` is to end them."""
 
     @abstractmethod
     def version(self) -> str:
-        """As the running system says."""
-
-    @abstractmethod
-    def jobs(self) -> Jobs:
-        """The jobs to submit."""
-
-    def submit(self, job: dict[str, Any]) -> str:
-        """Start a job where the app can't; its id."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def see(self, job_id: str) -> Seen:
-        """Ask for a job."""
-
-    @abstractmethod
-    def cancel(self, job_id: str) -> None:
-        """Have a job cancelled."""
+        """As the running program says."""
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON of an answer of its API."""
@@ -147,12 +116,65 @@ class System(ABC):
             raise PartFailed(f"{command} took over {_START:g} s.") from error
 
 
+class System(Program):
+    """One job system.
+
+    Attributes:
+        name: Of the system, and of its source.
+        source: The table of job_sources.toml.
+        at_work: Its status of a job that has begun to work.
+        cancelled: Its status of a job that was cancelled.
+        unknown: The id of a job that it does not know.
+        submits: Whether it takes jobs over HTTP; else `submit` starts them.
+        cancelled_state: What becomes of a monitor whose job is cancelled there.
+    """
+
+    source: ClassVar[str]
+    at_work: ClassVar[str]
+    cancelled: ClassVar[str]
+    unknown: ClassVar[str] = "no-such-job"
+    submits: ClassVar[bool] = True
+    cancelled_state: ClassVar[str] = "Cancelled"
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, str]:
+        """The app settings that `source` takes."""
+
+    @abstractmethod
+    def jobs(self) -> Jobs:
+        """The jobs to submit."""
+
+    def submit(self, job: dict[str, Any]) -> str:
+        """Start a job where the app can't; its id."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def see(self, job_id: str) -> Seen:
+        """Ask for a job."""
+
+    @abstractmethod
+    def cancel(self, job_id: str) -> None:
+        """Have a job cancelled."""
+
+
+class Receiver(Program):
+    """One receiver of messages."""
+
+    @abstractmethod
+    def channel(self) -> tuple[str, str]:
+        """The table of a channel that it is, and the value of its setting `RECEIVER_URL`."""
+
+    @abstractmethod
+    def received(self) -> list[str]:
+        """The texts that people see there."""
+
+
 class Server(Part):
-    """One server of a system. When it is stopped, all that it started ends too."""
+    """One server of a program. When it is stopped, all that it started ends too."""
 
     path: ClassVar[str] = "/"  # what it answers when it is ready
 
-    def __init__(self, system: System, ports: list[int] | None = None) -> None:
+    def __init__(self, system: Program, ports: list[int] | None = None) -> None:
         log = LOGS / f"{self.name.lower().replace(' ', '-')}.log"
         log.unlink(missing_ok=True)
         super().__init__(log, ports or [])
@@ -160,7 +182,7 @@ class Server(Part):
         self._mark = new_mark()
 
     def inherited(self) -> dict[str, str]:
-        """The system's environment, and a mark by which to know what was started."""
+        """The program's environment, and a mark by which to know what was started."""
         return {**self.system.whole_environment(), **self._mark}
 
     @property
