@@ -154,6 +154,7 @@ def test_a_hub_that_takes_long_to_purge_the_rest_is_asked_again_tomorrow(
     assert run(rig, services, timedelta(minutes=1), done).purged_through
 
 
+@pytest.mark.long
 def test_a_slow_store_is_asked_for_many_at_once_and_a_run_ends_in_time(rig: Rig) -> None:
     jobs = [new_job_id() for _ in range(40)]
     for job_id in jobs:

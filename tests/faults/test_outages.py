@@ -35,6 +35,7 @@ def test_a_host_that_is_killed_again_and_again_still_stores_every_end(rig: Rig) 
         assert [line["event"] for line in shown["log"]].count("ended") == 1
 
 
+@pytest.mark.long
 def test_a_host_that_is_killed_among_starts_keeps_what_it_answered(rig: Rig) -> None:
     """I2: every start that was answered with success comes to its end."""
     jobs = [new_job_id() for _ in range(60)]

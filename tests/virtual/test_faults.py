@@ -379,7 +379,12 @@ def a_watchdog_after(trouble: Callable[[Lab, str], None]) -> Callable[[Lab], Act
 
 @cut_in_any_way
 @pytest.mark.parametrize(
-    ("trouble", "run"), [(_nothing, 1), (_never_started, 2), (_stuck_after_a_restart, 2)]
+    ("trouble", "run"),
+    [
+        (_nothing, 1),
+        pytest.param(_never_started, 2, marks=pytest.mark.long),
+        pytest.param(_stuck_after_a_restart, 2, marks=pytest.mark.long),
+    ],
 )
 def test_a_watchdog_that_is_cut_off_anywhere_keeps_a_watch_going(
     lab: Lab,
