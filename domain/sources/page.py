@@ -46,8 +46,9 @@ class Page:
     Attributes:
         sights: The jobs that it names.
         next: The position of the next page; None after the last.
-        whole: Whether every item could be read, and the position of the next page.
-        trouble: The outcome of a poll that got such an answer, if there is no list in it.
+        whole: Whether every item could be read.
+        trouble: The outcome of a poll that got such an answer, if there is no list in it, or no
+            way to the next page.
         detail: The reason for that, or for a page that is not whole; safe to show.
         wait: The time in seconds that the source asks for.
     """
@@ -94,7 +95,7 @@ def read_page(source: Source, at: str | None, answer: Answer, now: datetime) -> 
     try:
         following = endpoint.next_position(_next_found(endpoint, answer), at, len(items))
     except ValueError as error:
-        return Page(sights=read, whole=False, detail=str(error))
+        return Page(read, whole=False, trouble=Outcome.UNREACHABLE, detail=str(error))
     return Page(sights=read, next=following, whole=not unread, detail=detail)
 
 
