@@ -232,12 +232,12 @@ class Run:
         """
         now = self._services.now()
         began = sweep.began_at or now
-        update: dict[str, object] = {
-            "open_since": sweep.open_since if turn.undone else None,
-            "failures": sweep.failures + 1 if turn.failed else 0,
-            **turn.model_dump(include={"detail", "jobs", "changed", "woken"}),
-        }
-        if not turn.failed and not more:
+        update: dict[str, object] = turn.model_dump(include={"jobs", "changed", "woken"})
+        update["open_since"] = sweep.open_since if turn.undone else None
+        if turn.failed:
+            update |= {"failures": sweep.failures + 1, "detail": turn.detail}
+        elif not more:
+            update |= {"failures": 0, "detail": turn.detail}
             update["looked_at"] = sweep.pass_at or began
             update["pass_at"] = None
             update["covers_until"] = began + self._interval

@@ -139,7 +139,7 @@ class Sweeper:
         if written.now.raw_status != written.before.raw_status:
             before, now = written.before.raw_status, written.now.raw_status
             log_event("changed", written.now, before=before, now=now)
-        if written.now.woken_at != written.before.woken_at:
+        if todo.wake and written.now.woken_for == todo.wake:
             await hub.hint(self._client, written.now, self._services)
             self.woken += 1
         return _is_done(written.now, seen)

@@ -39,8 +39,10 @@ class Sweep(InternalModel):
 
     Attributes:
         began_at: When the newest sweep began.
-        open_since: When the first sweep began since one came to its end with all done. What it was
-            about to do may not be done.
+        open_since: When the first sweep began since one came to its end with all done; None if the
+            newest one did.
+        again_since: What a sweep was about to do since then may not be done: one before the newest
+            was cut off.
         looked_at: When the newest sweep began that saw all that it was to see.
         covers_until: When the next such look is due.
         next_at: When the next sweep is planned.
@@ -60,6 +62,7 @@ class Sweep(InternalModel):
 
     began_at: AwareDatetime | None = None
     open_since: AwareDatetime | None = None
+    again_since: AwareDatetime | None = None
     looked_at: AwareDatetime | None = None
     covers_until: AwareDatetime | None = None
     next_at: AwareDatetime | None = None
@@ -76,18 +79,15 @@ class Sweep(InternalModel):
     pass_at: AwareDatetime | None = None
     hub_since: AwareDatetime | None = None
 
-    @property
-    def again_since(self) -> datetime | None:
-        """Since when wakes may not have been sent: a sweep before this one was cut off."""
-        if self.open_since and self.began_at and self.open_since < self.began_at:
-            return self.open_since
-        return None
-
     def begun(self, hub_since: datetime | None, now: datetime) -> "Sweep":
         """The state at the beginning of a sweep."""
-        since = self.open_since or now
         return self.model_copy(
-            update={"began_at": now, "open_since": since, "hub_since": hub_since}
+            update={
+                "began_at": now,
+                "open_since": self.open_since or now,
+                "again_since": self.open_since,
+                "hub_since": hub_since,
+            }
         )
 
     def is_fresh(self, interval: timedelta, now: datetime) -> bool:
@@ -374,7 +374,7 @@ def safety_seconds(
     for begin, after, is_told in limits:
         left = None if after is None else (begin - now).total_seconds() + after
         if left is not None and left > 0 and not is_told:
-            wait = min(wait, left)
+            wait = min(wait, left + TIMER_EARLY.total_seconds())
     return max(wait, float(row.poll_interval_seconds))
 
 
