@@ -197,3 +197,11 @@ def sweep_of(services: Services, source: str) -> SweepState | None:
     except StoreUnavailable as error:
         log.warning("%s: state of the sweep not read: %s", source, error)
         return None
+
+
+def has_sweep(services: Services, name: str) -> bool:
+    """Whether a source has a sweep that its watches may rely on."""
+    source = services.sources.known(name)
+    net = net_of(source) if source else None
+    state = sweep_of(services, name) if net else None
+    return bool(net and state and state.sweep.is_fresh(net.interval, services.now()))

@@ -27,7 +27,7 @@ from adapters.app_state import Place
 from adapters.event_log import log_event
 from adapters.monitor_table import Claim
 from adapters.services import Services, get_services
-from adapters.sweeper import net_of, sweep_of
+from adapters.sweeper import has_sweep, net_of
 from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
@@ -93,14 +93,6 @@ async def _keep_sweep(
     if why:
         level = logging.WARNING if why == "silent" else logging.INFO
         log_event("sweepStarted", None, level=level, source=source.name, found=why)
-
-
-def has_sweep(services: Services, row: MonitorRow) -> bool:
-    """Whether the source of a monitor has a sweep that it may rely on."""
-    source = services.sources.known(row.source)
-    net = net_of(source) if source else None
-    state = sweep_of(services, row.source) if net else None
-    return bool(net and state and state.sweep.is_fresh(net.interval, services.now()))
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
@@ -229,7 +221,7 @@ async def watch_over(
         await at_store(services.monitors.drop_live, monitor_id, claim.run)
     if row is None:
         return Recovery.NOTHING
-    relied_on = not row.swept or has_sweep(services, row)
+    relied_on = not row.swept or has_sweep(services, row.source)
     todo = decide_recovery(row, instance, hub_since, now, has_sweep=relied_on)
     if todo is Recovery.END and instance is None:
         # It may have been started after the look for it, and the hub lost since that was asked.

@@ -205,6 +205,36 @@ def test_status_is_written_at_once_and_progress_now_and_then(lab: Swept) -> None
     ]
 
 
+def test_a_sweep_is_shown(lab: Swept) -> None:
+    """The last look is the sweep's own: nothing is written for each monitor."""
+    job_id = new_job_id()
+    lab.source.jobs[job_id] = {"id": job_id, **RUNNING}
+    assert lab.api.call("GET", "/api/health/details").json()["silentSweeps"] == ["full"]
+    lab.names("full", job_id)
+    lab.begin(job_id, minutes=5)
+    monitor_id = f"full.{job_id}"
+    shown = lab.api.get(monitor_id)
+    last = datetime.fromisoformat(shown["sweep"]["lastLookAt"])
+    assert lab.host.now - timedelta(seconds=61) < last
+    assert last > lab.row(monitor_id).last_poll_at + timedelta(minutes=2)  # type: ignore[operator]
+    assert shown["sweep"]["safetyPollAt"] == shown["monitor"]["nextPollAt"]
+    assert (shown["sweep"]["fresh"], shown["monitor"]["stale"]) == (True, False)
+    listed = {each["name"]: each for each in lab.api.call("GET", "/api/sources").json()["sources"]}
+    sweep = listed["full"]["sweep"]
+    assert (sweep["by"], sweep["jobs"], sweep["fresh"], sweep["failures"]) == ("list", 1, True, 0)
+    assert listed["demo"]["sweep"] is None
+    assert lab.api.call("GET", "/api/health/details").json()["silentSweeps"] == []
+    lab.source.behave("full", "500")
+    lab.host.suspend(monitor_id)
+    lab.host.advance(minutes=6)
+    shown = lab.api.get(monitor_id)
+    assert (shown["sweep"]["fresh"], shown["monitor"]["stale"]) == (False, True)
+    sweep = lab.api.call("GET", "/api/sources").json()["sources"][1]["sweep"]
+    assert sweep["failures"] > 1
+    assert sweep["detail"] == "HTTP 500"
+    assert lab.api.call("GET", "/api/health/details").json()["silentSweeps"] == ["full"]
+
+
 # -- the latest look wins -----------------------------------------------------------------------
 
 
@@ -549,6 +579,7 @@ def test_monitors_fall_back_on_their_own_polls_when_the_sweep_fails(
     lab.names("full", *jobs)
     lab.host.advance(minutes=20)
     assert all(lab.row(f"full.{job_id}").swept for job_id in jobs)
+    assert told(caplog, "watched")[-1]["swept"] == 3
 
 
 def test_a_watch_that_was_woken_and_has_not_polled_is_stale(
