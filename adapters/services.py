@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from adapters import monitor_table
 from adapters.app_state import AppState
 from adapters.catalog import Catalog
 from adapters.clock import utc_now
+from adapters.handled import Handled
 from adapters.identity import Identity, app_identity
 from adapters.intents import Intents
 from adapters.job_api import JobApi
@@ -39,6 +40,7 @@ class Services:
     app_state: AppState
     intents: Intents
     now: Callable[[], datetime]
+    handled: Handled = field(default_factory=Handled)
 
     @property
     def sources(self) -> Sources:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr, StrictBool, ValidationInfo
@@ -13,6 +14,7 @@ from domain.outcome import Outcome, Poll, Rules
 from domain.sources import redaction
 from domain.sources.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth, Table
 from domain.sources.job_id import JobId, job_id_of, joined
+from domain.sources.listing import ListEndpoint
 from domain.sources.request import (
     CancelEndpoint,
     Endpoint,
@@ -106,6 +108,12 @@ class Source(Table):
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which neither status nor progress nor message moves is
             stalled.
+        sweep: How one sweep looks at all jobs of the source, so that each watch polls now and then
+            only: `list` asks with the list table, `each` asks job by job. Without it, a list table
+            of the source's own means `list`; that of a preset waits for this key.
+        safety_seconds: The time between two polls of a watch that a sweep looks after.
+        progress_seconds: How often a sweep writes progress and message of a job whose status stays;
+            0 for each time that they change.
     """
 
     name: str
@@ -122,8 +130,12 @@ class Source(Table):
     settle_seconds: dict[str, Annotated[int, Field(ge=0, le=DAY)]] = Field(default={})
     warn_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
     stall_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
+    sweep: Literal["off", "each", "list"] | None = None
+    safety_seconds: int = Field(default=900, ge=60, le=MAX_POLL_INTERVAL_SECONDS)
+    progress_seconds: int = Field(default=300, ge=0, le=DAY)
     headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
+    list: ListEndpoint | None = None
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
     outcomes: Outcomes
@@ -142,6 +154,11 @@ class Source(Table):
         if len({*names}) < len(names):
             raise ValueError("must be different names")
         return names
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether a sweep looks at the jobs of this source."""
+        return self.sweep in {"each", "list"}
 
     def job_id(self, text: str) -> JobId:
         """A job's id as requests take it; raises InvalidInput unless it has the source's parts."""
@@ -189,6 +206,12 @@ class Source(Table):
     def status_request(self, job_id: str) -> Request:
         """The request that asks for a job; raises ValueError for "", "." and ".."."""
         return self._about(self.status, job_id)
+
+    def list_request(self, since: datetime, at: str | None) -> Request:
+        """The request for a page of the list; ValueError if there is no list, or a bad position."""
+        if self.list is None:
+            raise ValueError(f"{self.name} has no list")
+        return self.list.request(self._headers(self.list), since, at)
 
     def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
         """The request that starts a job, and the job's id where the caller names all of it.
@@ -257,7 +280,7 @@ class Source(Table):
         }
         secrets.update(value.partition(" ")[2] for value in self.auth_headers().values())
         secrets.update(redaction.in_headers(self.headers, self._settings))
-        for endpoint in filter(None, (self.status, self.submit, self.cancel)):
+        for endpoint in filter(None, (self.status, self.list, self.submit, self.cancel)):
             secrets.update(redaction.in_headers(endpoint.headers, self._settings))
             secrets.update(redaction.in_body(endpoint.body, self._settings))
             secrets.update(redaction.in_url(endpoint.url, self._settings))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from adapters.services import read_presets
 from domain.sources.auth import Auth
 from domain.sources.file import load_sources
+from domain.sources.listing import LinkPages, ListEndpoint, OffsetPages, TokenPages
 from domain.sources.request import CancelEndpoint, StatusEndpoint, SubmitEndpoint
 from domain.sources.source import HttpLimits, Outcomes, Source
 from tests.app.loading import ROOT
@@ -27,7 +28,9 @@ def examples(file: str) -> list[str]:
 
 
 KINDS = typing.get_args(Auth)
-TABLES = (Source, StatusEndpoint, SubmitEndpoint, CancelEndpoint, Outcomes, HttpLimits, *KINDS)
+ENDPOINTS = (StatusEndpoint, ListEndpoint, SubmitEndpoint, CancelEndpoint)
+PAGES = (TokenPages, LinkPages, OffsetPages)
+TABLES = (Source, *ENDPOINTS, *PAGES, Outcomes, HttpLimits, *KINDS)
 
 
 @pytest.mark.parametrize(("file", "count"), [("README.md", 1), ("docs/sources.md", 2)])
