@@ -2,8 +2,15 @@
 
 import azure.durable_functions as df
 
-from activities import cancel_job, do_cleanup, get_job_status, record_final_status
-from orchestrators import job_monitoring, periodic_cleanup
+from activities import (
+    cancel_job,
+    do_cleanup,
+    get_job_status,
+    record_final_status,
+    sweep_jobs,
+    sweep_source,
+)
+from orchestrators import job_monitoring, periodic_cleanup, source_sweep
 from triggers import (
     access,
     change_monitor,
@@ -41,9 +48,12 @@ for part in (
     openapi,
     job_monitoring,
     periodic_cleanup,
+    source_sweep,
     get_job_status,
     cancel_job,
     record_final_status,
     do_cleanup,
+    sweep_source,
+    sweep_jobs,
 ):
     app.register_functions(part.bp)

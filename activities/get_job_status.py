@@ -9,6 +9,7 @@ import azure.durable_functions as df
 from adapters.event_log import log_event
 from adapters.monitor_table import Snapshot
 from adapters.services import Services, get_services
+from adapters.sweeper import with_safety
 from domain import names
 from domain.errors import Faults, JobMonitorError, StoreUnavailable
 from domain.monitors import transitions
@@ -58,7 +59,7 @@ def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
         if known is None or known.row.run != watch.run or known.row.state.final:
             return Poll(outcome=watch.outcome or Outcome.RUNNING, looked=False, superseded=True)
         now = services.now()
-        poll = _look(services, known.row, now, in_turn=in_turn)
+        poll = with_safety(services, known.row, _look(services, known.row, now, in_turn=in_turn))
     except JobMonitorError as error:
         # The app's settings are broken. That says nothing about the job.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)

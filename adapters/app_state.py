@@ -4,6 +4,7 @@
   it saw. The cleanup carries an id of the hub and a count of runs that only grows, so the app
   recognises a task hub that was lost or put back from an old copy.
 - `~sources`: the sources whose polls somebody holds.
+- `~sweeps`: the state of each source's sweep.
 - `~ends`: the ends that the watchdog has not counted yet.
 """
 
@@ -11,14 +12,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from adapters.table import BATCH, Table, reading
+from adapters.table import BATCH, Entity, Table, reading
 from domain.monitors.census import End
 from domain.monitors.cleanup import CleanupProgress
 from domain.monitors.monitor import MonitorRow, State
+from domain.monitors.sweep import Sweep, SweepState
 
-_WATCHDOG, _SOURCES, _ENDS = "~watchdog", "~sources", "~ends"
+_WATCHDOG, _SOURCES, _SWEEPS, _ENDS = "~watchdog", "~sources", "~sweeps", "~ends"
 _ENDS_TAKEN = 5_000
-_PAUSES_KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
+_KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
 
 
 class Place(NamedTuple):
@@ -34,6 +36,7 @@ class AppState:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._pauses: tuple[datetime, dict[str, datetime]] | None = None
+        self._sweeps: tuple[datetime, dict[str, SweepState]] | None = None
 
     def place(self) -> Place:
         """The place after which the watchdog goes on."""
@@ -91,8 +94,43 @@ class AppState:
     def paused_sources(self, now: datetime) -> dict[str, datetime]:
         """The sources whose polls are held, and since when; at most five seconds old."""
         known = self._pauses
-        if known is None or not timedelta(0) <= now - known[0] < _PAUSES_KEPT:
+        if known is None or not timedelta(0) <= now - known[0] < _KEPT:
             found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
             with reading():
                 known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
         return known[1]
+
+    def sweep(self, source: str) -> Sweep:
+        """The state of a source's sweep; a new one if there is none."""
+        return self.sweep_state(source).sweep
+
+    def sweep_state(self, source: str) -> SweepState:
+        """The same, with when it was last heard of."""
+        found = self._table.find(_SWEEPS, source)
+        with reading():
+            return _sweep(found) if found else SweepState(Sweep(), None)
+
+    def save_sweep(self, source: str, sweep: Sweep, now: datetime) -> None:
+        """Store the state of a source's sweep, of which this is a sign of life."""
+        keys = {"PartitionKey": _SWEEPS, "RowKey": source}
+        self._table.upsert({**keys, "state": sweep.model_dump_json(), "aliveAt": now})
+        self._sweeps = None
+
+    def note_sweep(self, source: str, now: datetime) -> None:
+        """Note a sign of life of a source's sweep."""
+        self._table.upsert({"PartitionKey": _SWEEPS, "RowKey": source, "aliveAt": now})
+
+    def sweeps(self, now: datetime) -> dict[str, SweepState]:
+        """The state of each source's sweep; at most five seconds old."""
+        known = self._sweeps
+        if known is None or not timedelta(0) <= now - known[0] < _KEPT:
+            found = self._table.query("PartitionKey eq @p", {"p": _SWEEPS})
+            with reading():
+                known = self._sweeps = (now, {each["RowKey"]: _sweep(each) for each in found})
+        return known[1]
+
+
+def _sweep(entity: Entity) -> SweepState:
+    state = entity.get("state")
+    sweep = Sweep.model_validate_json(state) if state else Sweep()
+    return SweepState(sweep, entity.get("aliveAt"))

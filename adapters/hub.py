@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -30,6 +30,8 @@ from domain.monitors.cleanup import CleanupProgress
 from domain.monitors.instance import ENDED, Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import effective_row
+from domain.monitors.sweep import SweepTurn
+from domain.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -131,13 +133,22 @@ async def resume_suspended(client: df.DurableOrchestrationClient, row: MonitorRo
 
 
 async def ensure_watched(
-    client: df.DurableOrchestrationClient, row: MonitorRow, services: Services
+    client: df.DurableOrchestrationClient,
+    row: MonitorRow,
+    services: Services,
+    poll_at: datetime | None = None,
 ) -> bool:
     """Start the orchestrator of a live row unless it runs. Two calls, also at once, do no harm.
 
     An earlier run that has stored its end, which let this one begin, may be about to complete: the
     start waits for that. An earlier caller may have been cut off before it wrote the indexes, so
     every start writes them.
+
+    Args:
+        client: The durable client.
+        row: The row.
+        services: The services.
+        poll_at: When a watch that is started polls first; None for at once.
 
     Returns:
         Whether the orchestrator was started.
@@ -146,7 +157,7 @@ async def ensure_watched(
         StoreUnavailable: The task hub did not take the start. The row stays, and the next
             caller starts it.
     """
-    async for instance in _looks(client, row, services):
+    async for instance in _looks(client, row.id, services):
         if instance and instance.run == row.run:
             if not instance.ended:
                 return False
@@ -160,7 +171,8 @@ async def ensure_watched(
             if await _is_past(row, services):
                 return False
             continue
-        if await _start(client, names.JOB_MONITORING, row.id, row.first_watch().to_wire()):
+        watch = row.first_watch(poll_at).to_wire()
+        if await _start(client, names.JOB_MONITORING, row.id, watch):
             await at_store(services.monitors.sync_indexes, row)
             return True
         # Something runs under that id by now: this run, or the earlier one after all.
@@ -178,7 +190,7 @@ async def remove_earlier(
         StoreUnavailable: The instance did not end in time. The watchdog goes on from here.
     """
     told = False
-    async for instance in _looks(client, row, services):
+    async for instance in _looks(client, row.id, services):
         if instance is None or instance.run == row.run or await _is_past(row, services):
             return
         with suppress(StoreUnavailable):  # somebody else was first; the next look shows it
@@ -199,13 +211,13 @@ async def _is_past(row: MonitorRow, services: Services) -> bool:
 
 
 async def _looks(
-    client: df.DurableOrchestrationClient, row: MonitorRow, services: Services
+    client: df.DurableOrchestrationClient, instance_id: str, services: Services
 ) -> AsyncIterator[Instance | None]:
-    """The instance of a monitor, again and again, as long as the hub may take for a change."""
+    """An instance, again and again, as long as the hub may take for a change."""
     deadline = monotonic() + services.settings.hub_patience.total_seconds()
     pause = _LOOK_AGAIN
     while True:
-        yield await find(client, row.id)
+        yield await find(client, instance_id)
         if monotonic() >= deadline:
             return
         await asyncio.sleep(pause)
@@ -243,6 +255,46 @@ async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -
         progress = progress.model_copy(update={"hub": now.isoformat()})
     await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
     log.info("Started %s", names.PERIODIC_CLEANUP)
+
+
+async def ensure_sweep(
+    client: df.DurableOrchestrationClient, services: Services, source: Source
+) -> str | None:
+    """Start the `SourceSweep` of a source unless it runs and is heard of.
+
+    Returns:
+        Why it was started: `missing`, or `silent`; None if it runs.
+
+    Raises:
+        StoreUnavailable: The task hub did not take the start, or did not end a silent one.
+    """
+    name, instance_id = source.name, names.sweep_instance(source.name)
+    instance = await find(client, instance_id)
+    found = None if instance is None or instance.ended else instance
+    if found:
+        interval = timedelta(seconds=source.poll_interval_seconds)
+        sweep, alive_at = await at_store(services.app_state.sweep_state, name)
+        if not sweep.is_silent(alive_at, interval, services.now()):
+            return None
+        await _end_and_purge(client, services, instance_id)
+    await at_store(services.app_state.note_sweep, name, services.now())
+    await _start(client, names.SOURCE_SWEEP, instance_id, SweepTurn().to_wire())
+    return "silent" if found else "missing"
+
+
+async def _end_and_purge(
+    client: df.DurableOrchestrationClient, services: Services, instance_id: str
+) -> None:
+    """Terminate an instance, wait for its end, and remove it."""
+    with _errors():
+        await client.terminate(instance_id, "Removed to free a silent sweep.")
+    async for instance in _looks(client, instance_id, services):
+        if instance is None:
+            return
+        if instance.ended:
+            await purge(client, instance_id)
+            return
+    raise StoreUnavailable("the task hub did not end the silent instance")
 
 
 async def _start(

@@ -22,6 +22,7 @@ from domain.errors import Fault, InvalidInput, SourceRefused
 from domain.monitors.start import job_id_fault
 from domain.outcome import CancelResult, Outcome, Poll
 from domain.sources.answer import Answer
+from domain.sources.page import Page, read_page
 from domain.sources.poll import Reading, read_poll
 from domain.sources.request import Request
 from domain.sources.source import Source
@@ -47,20 +48,51 @@ class JobApi:
         self._flaws_told: set[tuple[str, str]] = set()
         self._forbidden_at: dict[str, float] = {}
 
-    def poll(self, source: Source, job_id: str, now: datetime) -> Poll:
-        """One look at a job; HTTP trouble is an outcome. ValueError for an id that can't be one."""
-        return self.look(source, job_id, now).poll
+    def poll(self, source: Source, job_id: str, now: datetime, until: float | None = None) -> Poll:
+        """One look at a job; HTTP trouble is an outcome. ValueError for an id that can't be one.
 
-    def look(self, source: Source, job_id: str, now: datetime) -> Look:
+        Args:
+            source: Where it is.
+            job_id: Its id.
+            now: The time.
+            until: When to give up at the latest, on the clock of `time.monotonic`.
+        """
+        return self.look(source, job_id, now, until).poll
+
+    def look(self, source: Source, job_id: str, now: datetime, until: float | None = None) -> Look:
         """A poll, with the answer that it was read from."""
         try:
-            answer, asked = self._ask(source, source.status_request(job_id))
+            answer, asked = self._ask(source, source.status_request(job_id), until)
         except NoAnswer as trouble:
             return Look(Poll(outcome=Outcome.UNREACHABLE, detail=str(trouble)), None, None, source)
         except NoToken as trouble:
             return Look(Poll(outcome=trouble.outcome, detail=str(trouble)), None, None, source)
         reading = read_poll(asked, job_id, answer, now)
         return Look(reading.poll, answer, reading, asked)
+
+    def page(
+        self, source: Source, since: datetime, at: str | None, now: datetime, until: float
+    ) -> tuple[Page, int]:
+        """A page of a source's list, and the size of the answer; HTTP trouble is an outcome.
+
+        Args:
+            source: One with a list table.
+            since: The time to ask for what changed from.
+            at: The position of the page; None for the first.
+            now: The time.
+            until: When to give up at the latest, on the clock of `time.monotonic`.
+        """
+        try:
+            request = source.list_request(since, at)
+        except ValueError as error:  # a position that a source of before gave
+            return Page(trouble=Outcome.UNREACHABLE, whole=False, detail=str(error)), 0
+        try:
+            answer, asked = self._ask(source, request, until)
+        except NoAnswer as trouble:
+            return Page(trouble=Outcome.UNREACHABLE, whole=False, detail=str(trouble)), 0
+        except NoToken as trouble:
+            return Page(trouble=trouble.outcome, whole=False, detail=str(trouble)), 0
+        return read_page(asked, at, answer, now), len(answer.body or b"")
 
     def submit(self, source: Source, job: Mapping[str, object]) -> str:
         """Have the source start a job and return its id.
@@ -98,9 +130,12 @@ class JobApi:
             return CancelResult(accepted=False, detail=str(trouble))
         return read_cancelled(asked, job_id, answer)
 
-    def _ask(self, source: Source, request: Request) -> tuple[Answer, Source]:
+    def _ask(
+        self, source: Source, request: Request, until: float | None = None
+    ) -> tuple[Answer, Source]:
         """The answer, and the source with the credentials that it was asked with."""
         deadline = time.monotonic() + source.http.timeout_seconds
+        deadline = deadline if until is None else min(deadline, until)
         asked = self._tokens.with_credentials(source, deadline=deadline)
         answer = exchange(asked, request, deadline)
         if asked is not source and self._refuses_token(source, answer):

@@ -9,7 +9,8 @@ A partition for each monitor, named by its id, holds the truth:
 
 Two partitions help to find monitors without reading them all:
 
-- `~live`, by id and run: those that are watched; written before the run, removed after its end;
+- `~live`, by id and run: those that are watched; written before the run, removed after its end. The
+  entry tells a sweep what it must know of the run, so that it need not read each row;
 - `~list`, newest first: what the list shows and filters by, and where the cleanup looks.
 
 `adapters.app_state` and `adapters.intents` keep their own partitions beside these.
@@ -25,6 +26,7 @@ from adapters.table import Entity
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.monitor_id import is_monitor_id
+from domain.monitors.sweep import Mark
 
 ROW_KEY = "monitor"
 LIVE, LIST = "~live", "~list"  # no monitor id begins with a tilde
@@ -107,12 +109,27 @@ def live_entity(row: MonitorRow) -> Entity:
         "monitorId": row.id,
         "run": row.run,
         "startedAt": row.started_at,
+        **mark_of(row),
     }
+
+
+def mark_of(row: MonitorRow) -> dict[str, Any]:
+    """The part of that entry that changes: what a sweep must know of the run."""
+    mark = Mark.of(row).model_dump_json(by_alias=True, exclude_defaults=True)
+    return {"source": row.source, "jobId": row.job_id, "mark": mark}
 
 
 def live_key(monitor_id: str, run: int) -> str:
     """A key for each run, so the late repair of one end removes no other run's entry."""
     return f"{monitor_id} {run:06}"
+
+
+def live_keys(source: str) -> list[tuple[str, str]]:
+    """The spans of keys of a source's runs, each after the first and up to the second text.
+
+    A monitor id goes on with a dot or a tilde after the name of the source.
+    """
+    return [(f"{source}.", f"{source}/"), (f"{source}~", f"{source}~~~")]
 
 
 def list_entity(row: MonitorRow) -> Entity:

@@ -21,6 +21,7 @@ from adapters.table import (
     Operation,
     Table,
     delete_unchanged,
+    merge,
     reading,
     update_unchanged,
 )
@@ -29,6 +30,7 @@ from domain.monitors import monitor_id as ids
 from domain.monitors import transitions
 from domain.monitors.log import KEPT, OUTCOMES, PAGE, LogLine
 from domain.monitors.monitor import MonitorRow
+from domain.monitors.sweep import Mark
 from domain.monitors.transitions import Transition
 
 TABLE = "Monitors"
@@ -79,11 +81,15 @@ class Claim(NamedTuple):
         run: The number of the run.
         since: When the run began.
         key: The row key of the entry.
+        job_id: The job; None in an entry of an earlier release.
+        mark: What is known of the run; None likewise.
     """
 
     run: int
     since: datetime
     key: str
+    job_id: str | None = None
+    mark: Mark | None = None
 
 
 class MonitorTable:
@@ -163,6 +169,8 @@ class MonitorTable:
                 first_poll = now.polls and not before.polls  # a slow start may be forgotten
                 if next_run or now.state.final or first_poll or now.labels != before.labels:
                     self.sync_indexes(now)
+                elif _is_remarkable(before, now):
+                    self.remark(now)
                 return Written(before, now)
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
 
@@ -200,6 +208,11 @@ class MonitorTable:
             # An entry that went meanwhile must not come back, with nothing in it but labels.
             if self._table.commit([update_unchanged(known, new)]):
                 return
+
+    def remark(self, row: MonitorRow) -> None:
+        """Bring a live run's entry in `~live` in line with its row; one that is gone stays gone."""
+        keys = {"PartitionKey": entities.LIVE, "RowKey": entities.live_key(row.id, row.run)}
+        self._table.commit([merge(keys | entities.mark_of(row))])
 
     def ended(self, ended: Ended) -> Snapshot | None:
         """The row of a run that ended; None if it is gone, or a new run began."""
@@ -289,17 +302,43 @@ class MonitorTable:
 
     def live(self, after: str = "") -> Iterator[tuple[str, Claim]]:
         """The ids and entries of monitors that may be live, in the order of keys after `after`."""
-        for entity in self._table.query(
-            "PartitionKey eq @live and RowKey gt @after", {"live": entities.LIVE, "after": after}
-        ):
+        return self._entries("RowKey gt @after", {"after": after})
+
+    def live_of(self, source: str, after: str = "", last: str = "~") -> Iterator[tuple[str, Claim]]:
+        """The same for one source, up to the key `last`."""
+        for begin, end in entities.live_keys(source):
+            values = {"after": max(after, begin), "last": min(last, end)}
+            if values["after"] < values["last"]:
+                yield from self._entries("RowKey gt @after and RowKey le @last", values)
+
+    def _entries(self, where: str, values: dict[str, str]) -> Iterator[tuple[str, Claim]]:
+        where = f"PartitionKey eq @live and {where}"
+        for entity in self._table.query(where, {"live": entities.LIVE, **values}):
             with reading():
-                claim = Claim(entity["run"], entity["startedAt"], entity["RowKey"])
+                mark = entity.get("mark")
+                claim = Claim(
+                    entity["run"],
+                    entity["startedAt"],
+                    entity["RowKey"],
+                    entity.get("jobId"),
+                    Mark.model_validate_json(mark) if mark else None,
+                )
                 monitor_id: str = entity["monitorId"]
             yield monitor_id, claim
 
     def drop_live(self, monitor_id: str, run: int) -> None:
         """Remove the entry of a run in `~live`."""
         self._table.delete(entities.LIVE, entities.live_key(monitor_id, run))
+
+
+_MARKED = ("listed", "woken_for", "looked_at", "swept")
+_MARKED_IF_SWEPT = ("outcome", "raw_status", "paused")
+
+
+def _is_remarkable(before: MonitorRow, now: MonitorRow) -> bool:
+    """Whether a sweep must know of a write. Only watches that rely on one pay for that."""
+    names = (*_MARKED, *(_MARKED_IF_SWEPT if now.swept else ()))
+    return any(getattr(before, name) != getattr(now, name) for name in names)
 
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from adapters.app_state import AppState
 from adapters.catalog import Catalog
 from adapters.channels import Sender
 from adapters.clock import utc_now
+from adapters.handled import Handled
 from adapters.identity import Identity, app_identity
 from adapters.intents import Intents
 from adapters.job_api import JobApi
@@ -42,6 +43,7 @@ class Services:
     intents: Intents
     sender: Sender
     now: Callable[[], datetime]
+    handled: Handled = field(default_factory=Handled)
 
     @property
     def sources(self) -> Sources:

@@ -170,6 +170,11 @@ def update_unchanged(read: Any, new: Entity) -> Operation:
     return "update", new, {**_unchanged(read), "mode": UpdateMode.REPLACE}
 
 
+def merge(entity: Entity) -> Operation:
+    """Write the properties that the entity names; the commit fails if there is no such entity."""
+    return "update", entity, {"mode": UpdateMode.MERGE}
+
+
 def delete_unchanged(read: Any) -> Operation:
     """Remove the entity `read`; the commit fails if somebody wrote to it since."""
     return "delete", read, _unchanged(read)

@@ -89,6 +89,8 @@ class Rules(InternalModel):
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which nothing moves is stalled.
         gone: The outcome that counts if a job that was seen is not found any more.
+        safety_seconds: The time until the next poll of a watch that a sweep looks after; None if
+            none does.
     """
 
     lost_after_seconds: float = 300
@@ -97,6 +99,7 @@ class Rules(InternalModel):
     warn_after_seconds: float | None = None
     stall_after_seconds: float | None = None
     gone: Outcome | None = None
+    safety_seconds: float | None = None
 
 
 class Settings(InternalModel):

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from adapters import hub
-from adapters.services import get_services
+from adapters.services import Services, get_services
+from adapters.sweeper import has_sweep, sweep_of
 from adapters.threads import at_store
 from domain.errors import NoSuchMonitor
 from domain.monitors.log import LogLine
@@ -36,10 +37,26 @@ class LogQuery(WireModel):
     log_after: Annotated[int, Field(ge=0, le=_LINES_LIMIT), Digits] | None = None
 
 
+class MonitorSweep(WireModel):
+    """The sweep that a monitor relies on: one look at all jobs of its source.
+
+    Attributes:
+        last_look_at: When the job was last looked at, by a sweep or by a poll.
+        safety_poll_at: When the monitor polls for itself, unless the sweep wakes it before.
+        fresh: Whether the sweep does its work. If not, the watchdog sends the monitor back to polls
+            of its own.
+    """
+
+    last_look_at: AwareDatetime | None
+    safety_poll_at: AwareDatetime | None
+    fresh: bool
+
+
 class MonitorDetails(WireModel):
     """A monitor with its instance and its log.
 
     Attributes:
+        sweep: The sweep that it relies on; null if it polls for itself.
         runtime_status: The status of its instance as Durable Functions spells it; null if there is
             no instance.
         log: Lines of the log, oldest first: the newest 200, or with `logAfter` the next 200.
@@ -48,6 +65,7 @@ class MonitorDetails(WireModel):
     """
 
     monitor: MonitorRow
+    sweep: MonitorSweep | None
     runtime_status: str | None
     log: list[LogLine]
     log_lines: int
@@ -78,13 +96,30 @@ async def get_monitor(
         # This look saw the end first, and stored it, with a line of the log.
         stored = await at_store(services.monitors.read, monitor_id, after) or stored
     instance = await hub.find(client, monitor_id)
+    sweep = await at_store(_sweep, services, stored.row)
+    silent = sweep is not None and not sweep.fresh
+    row = stored.row.model_copy(update={"stale": stored.row.stale or silent})
     return json_answer(
         HTTPStatus.OK,
         MonitorDetails(
-            monitor=stored.row,
+            monitor=row,
+            sweep=sweep,
             runtime_status=instance and instance.runtime_status,
             log=stored.log,
             log_lines=stored.lines,
             log_next=stored.next,
         ),
+    )
+
+
+def _sweep(services: Services, row: MonitorRow) -> MonitorSweep | None:
+    """The sweep that a live monitor relies on."""
+    if row.state.final or not row.swept:
+        return None
+    state = sweep_of(services, row.source)
+    looks = (row.last_poll_at, row.looked_at, state and state.sweep.looked_at)
+    return MonitorSweep(
+        last_look_at=max((at for at in looks if at), default=None),
+        safety_poll_at=row.next_poll_at,
+        fresh=has_sweep(services, row.source),
     )

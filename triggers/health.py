@@ -14,6 +14,7 @@ import azure.functions as func
 
 from adapters.readiness import Condition, get_readiness, look
 from adapters.services import get_services
+from adapters.sweeper import has_sweep
 from adapters.threads import at_store
 from domain.wire import WireModel, left_out
 from triggers.access import Role, requires
@@ -45,10 +46,12 @@ class HealthDetails(Health):
     Attributes:
         errors: Each fault.
         paused_sources: The sources whose polls are held.
+        silent_sweeps: The sources whose sweep the monitors may not rely on at the moment.
     """
 
     errors: list[ShownFault] | None = left_out()
     paused_sources: list[str] | None = left_out()
+    silent_sweeps: list[str] | None = left_out()
 
 
 @operation(
@@ -94,6 +97,7 @@ async def health_details(req: func.HttpRequest) -> func.HttpResponse:
         **_counts(condition),
         errors=listed(condition.faults) or None,
         paused_sources=await at_store(_paused),
+        silent_sweeps=await at_store(_silent),
     )
     return json_answer(HTTPStatus.OK, shown)
 
@@ -102,6 +106,13 @@ def _paused() -> list[str]:
     """The names of the sources whose polls are held."""
     services = get_services()
     return sorted(services.app_state.paused_sources(services.now()))
+
+
+def _silent() -> list[str]:
+    """The names of the sources that are to sweep, and do not."""
+    services = get_services()
+    swept = [each.name for each in services.sources.by_name.values() if each.sweeps]
+    return sorted(name for name in swept if not has_sweep(services, name))
 
 
 def _counts(condition: Condition) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from datetime import datetime
 from http import HTTPStatus
+from typing import Literal
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -13,10 +14,12 @@ from pydantic import AwareDatetime
 from adapters.dry_run import DryRun, DryRunOutcome, dry_run
 from adapters.event_log import log_event
 from adapters.services import Services, get_services
+from adapters.sweeper import has_sweep, sweep_of
 from adapters.threads import at_source, at_store
 from domain.errors import NoSuchSource
 from domain.limits import OnExpiry
 from domain.monitors.start import OneJobId
+from domain.monitors.sweep import Sweep
 from domain.sources.source import Source
 from domain.wire import WireModel
 from triggers.access import Role, caller, requires
@@ -25,6 +28,30 @@ from triggers.operation import Answer, operation
 from triggers.requests import read_query, refuse_unknown
 
 bp = df.Blueprint()
+
+
+class ShownSweep(WireModel):
+    """The sweep of a source: one look at all its jobs.
+
+    Attributes:
+        by: Whether it asks with a `list`, or for `each` job.
+        safety_seconds: The time between two polls of a monitor that it looks after.
+        last_look_at: When the newest look began that saw all; null before the first.
+        next_at: When the next sweep is planned.
+        jobs: How many jobs the newest sweep saw.
+        fresh: Whether monitors may rely on it.
+        failures: How many sweeps in a row did not see all.
+        detail: Why the newest one did not.
+    """
+
+    by: Literal["list", "each"]
+    safety_seconds: int
+    last_look_at: AwareDatetime | None
+    next_at: AwareDatetime | None
+    jobs: int
+    fresh: bool
+    failures: int
+    detail: str | None
 
 
 class ShownSource(WireModel):
@@ -38,6 +65,7 @@ class ShownSource(WireModel):
         timeout_seconds: The default of a start.
         on_expiry: The default of a start.
         paused_since: Since when its polls are held; null if they are not.
+        sweep: The sweep that looks at all its jobs; null if each monitor polls for itself.
     """
 
     name: str
@@ -49,6 +77,7 @@ class ShownSource(WireModel):
     timeout_seconds: int
     on_expiry: OnExpiry
     paused_since: AwareDatetime | None
+    sweep: ShownSweep | None
 
 
 class DisabledSource(WireModel):
@@ -98,7 +127,10 @@ async def list_sources(req: func.HttpRequest) -> func.HttpResponse:
     services = await at_store(get_services)
     sources = services.sources
     paused = await at_store(services.app_state.paused_sources, services.now())
-    shown = [_shown(source, paused.get(source.name)) for source in sources.by_name.values()]
+    shown = [
+        await at_store(_shown, services, source, paused.get(source.name))
+        for source in sources.by_name.values()
+    ]
     faulty = sources.disabled.items()
     body = SourceList(
         default=sources.default,
@@ -191,7 +223,7 @@ async def _hold(req: func.HttpRequest, *, paused: bool) -> func.HttpResponse:
     by = caller(req)
     log_event("sourcePaused" if paused else "sourceResumed", None, source=source.name, by=by)
     since = (await at_store(state.paused_sources, now)).get(source.name)
-    return json_answer(HTTPStatus.OK, _shown(source, since))
+    return json_answer(HTTPStatus.OK, await at_store(_shown, services, source, since))
 
 
 def _named(req: func.HttpRequest, services: Services) -> Source:
@@ -202,7 +234,7 @@ def _named(req: func.HttpRequest, services: Services) -> Source:
     return source
 
 
-def _shown(source: Source, paused_since: datetime | None) -> ShownSource:
+def _shown(services: Services, source: Source, paused_since: datetime | None) -> ShownSource:
     return ShownSource(
         name=source.name,
         description=source.description,
@@ -213,4 +245,19 @@ def _shown(source: Source, paused_since: datetime | None) -> ShownSource:
         timeout_seconds=source.timeout_seconds,
         on_expiry=source.on_expiry,
         paused_since=paused_since,
+        sweep=_shown_sweep(services, source),
+    )
+
+
+def _shown_sweep(services: Services, source: Source) -> ShownSweep | None:
+    if not source.sweeps:
+        return None
+    state = sweep_of(services, source.name)
+    sweep = state.sweep if state else Sweep()
+    return ShownSweep(
+        by="list" if source.sweep == "list" else "each",
+        safety_seconds=source.safety_seconds,
+        last_look_at=sweep.looked_at,
+        fresh=has_sweep(services, source.name),
+        **sweep.model_dump(include={"next_at", "jobs", "failures", "detail"}),
     )

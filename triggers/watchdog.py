@@ -1,6 +1,7 @@
 """`Watchdog`: a timer that keeps the promise that every accepted start comes to its end.
 
-1. Start `PeriodicCleanup` if it is not running: an eternal orchestration may die unseen.
+1. Start `PeriodicCleanup`, and the `SourceSweep` of each source that sweeps, if it is not running:
+   an eternal orchestration may die unseen. A sweep that is silent is started anew.
 2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
 3. Compare a slice of the list with the rows.
 4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
@@ -12,6 +13,7 @@ be done twice.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -25,6 +27,7 @@ from adapters.app_state import Place
 from adapters.event_log import log_event
 from adapters.monitor_table import Claim
 from adapters.services import Services, get_services
+from adapters.sweeper import has_sweep, net_of
 from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
@@ -32,6 +35,8 @@ from domain.monitors.census import Census, take_census
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
+from domain.monitors.sweep import is_other, resumed_poll_at
+from domain.sources.source import Source
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -39,6 +44,9 @@ log = logging.getLogger(__name__)
 _TIME_BUDGET = 120.0  # seconds
 _AT_ONCE = 16
 """Monitors that are checked in parallel."""
+
+_FALL_BACKS = 2_000
+"""Watches that one run sends back to their own polls. So they do not all poll at once."""
 
 _LIST_SLICE = 100
 """Entries of the list that a run holds against their rows."""
@@ -58,12 +66,33 @@ async def watchdog(
     try:
         services = await at_store(get_services)
         await hub.ensure_cleanup(client, services.now())
+        await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
         await watch_over_all(client, services)
     except Exception as error:  # the next run tries again
         what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
         log_event("watchdogFailed", None, level=logging.ERROR, detail=what)
         if not isinstance(error, JobMonitorError):
             raise
+
+
+def _sweeping(services: Services) -> list[Source]:
+    return [source for source in services.sources.by_name.values() if source.sweeps]
+
+
+async def _keep_sweep(
+    client: df.DurableOrchestrationClient, services: Services, source: Source
+) -> None:
+    """Keep the sweep of a source running; trouble with it must not keep the others."""
+    try:
+        why = await hub.ensure_sweep(client, services, source)
+    except JobMonitorError as error:
+        log_event(
+            "sweepNotStarted", None, level=logging.WARNING, source=source.name, detail=str(error)
+        )
+        return
+    if why:
+        level = logging.WARNING if why == "silent" else logging.INFO
+        log_event("sweepStarted", None, level=level, source=source.name, found=why)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
@@ -73,13 +102,17 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     """
     seen: list[MonitorRow] = []
     unchecked = 0
+    fall_backs = iter(range(_FALL_BACKS))
     deadline = monotonic() + _TIME_BUDGET
     since = await hub.hub_since(client, services)
     place = await at_store(services.app_state.place)
     after, live = place.live, services.monitors.live(place.live)
     while monotonic() < deadline:
         batch = await at_store(lambda: list(islice(live, _AT_ONCE)))
-        looks = (_look(client, services, since, *each, seen=seen) for each in batch)
+        looks = (
+            _look(client, services, since, *each, seen=seen, fall_backs=fall_backs)
+            for each in batch
+        )
         unchecked += (await asyncio.gather(*looks)).count(False)
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
@@ -106,6 +139,7 @@ def _log_census(census: Census, *, whole: bool, unchecked: int) -> None:
         overdue=census.overdue,
         stalled=census.stalled,
         paused=census.paused,
+        swept=census.swept,
         unrecognised=census.unrecognised,
         poll_latency_p50=census.poll_latency_p50,
         poll_latency_p95=census.poll_latency_p95,
@@ -122,6 +156,7 @@ async def _look(
     claim: Claim,
     *,
     seen: list[MonitorRow],
+    fall_backs: Iterator[int],
 ) -> bool:
     """Check one monitor; trouble with it must not stop the check of the others.
 
@@ -129,7 +164,9 @@ async def _look(
         Whether it was checked.
     """
     try:
-        await watch_over(client, services, hub_since, monitor_id, claim, seen=seen)
+        await watch_over(
+            client, services, hub_since, monitor_id, claim, seen=seen, fall_backs=fall_backs
+        )
     except Exception as error:  # the next run tries again
         known = isinstance(error, JobMonitorError)
         what = str(error) if known else type(error).__name__
@@ -140,12 +177,12 @@ async def _look(
     return True
 
 
-def _note(row: MonitorRow, todo: Recovery, seen: list[MonitorRow] | None) -> None:
+def _note(row: MonitorRow, todo: Recovery, seen: list[MonitorRow] | None, *, stale: bool) -> None:
     """Note a live monitor for the census. One that is blind is told at every run, as a stale is."""
     if row.blind:
         log_event("blind", row, level=logging.WARNING, detail=row.detail)
     if seen is not None:
-        stale = row.stale or todo is Recovery.FLAG_STALE
+        stale = stale or row.stale or todo is Recovery.FLAG_STALE
         seen.append(row.model_copy(update={"stale": stale}))
 
 
@@ -157,6 +194,7 @@ async def watch_over(
     claim: Claim,
     *,
     seen: list[MonitorRow] | None = None,
+    fall_backs: Iterator[int] | None = None,
 ) -> Recovery:
     """Recover one monitor with an entry in `~live`, if it needs that.
 
@@ -167,6 +205,8 @@ async def watch_over(
         monitor_id: The monitor.
         claim: Its entry.
         seen: Takes the row of the monitor, if that is live.
+        fall_backs: One for each watch that may be sent back to its own polls in this run; None for
+            any number.
     """
     # The instance comes first: one that completed has stored its end, so the row then shows it.
     instance = await hub.find(client, monitor_id)
@@ -181,32 +221,59 @@ async def watch_over(
         await at_store(services.monitors.drop_live, monitor_id, claim.run)
     if row is None:
         return Recovery.NOTHING
-    todo = decide_recovery(row, instance, hub_since, now)
+    relied_on = not row.swept or has_sweep(services, row.source)
+    todo = decide_recovery(row, instance, hub_since, now, has_sweep=relied_on)
     if todo is Recovery.END and instance is None:
         # It may have been started after the look for it, and the hub lost since that was asked.
         instance = await hub.find(client, monitor_id)
         hub_since = await hub.hub_since(client, services)
-        todo = decide_recovery(row, instance, hub_since, now)
-    status = instance.runtime_status if instance else None
+        todo = decide_recovery(row, instance, hub_since, now, has_sweep=relied_on)
     if todo not in (Recovery.END, Recovery.SYNC_INDEXES):
-        _note(row, todo, seen)
+        # A watch that relies on a silent sweep is looked at by nobody.
+        _note(row, todo, seen, stale=not relied_on)
+        if row.swept and claim.mark and is_other(claim.mark, row):
+            await at_store(services.monitors.remark, row)
+    if todo is Recovery.END:
+        await hub.store_end(services, effective_row(row, instance, hub_since, now))
+    elif todo is not Recovery.FALL_BACK or not fall_backs or next(fall_backs, None) is not None:
+        await _carry_out(todo, client, services, row, instance)
+    return todo
+
+
+async def _carry_out(
+    todo: Recovery,
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    row: MonitorRow,
+    instance: Instance | None,
+) -> None:
+    """Do what helps a monitor, whose watch goes on."""
+    now, status = services.now(), instance.runtime_status if instance else None
     match todo:
         case Recovery.SYNC_INDEXES:
             await at_store(services.monitors.sync_indexes, row)
-        case Recovery.END:
-            await hub.store_end(services, effective_row(row, instance, hub_since, now))
         case Recovery.RESUME:
-            note = partial(transitions.resumed, run=row.run, at=now)
+            poll_at = _poll_at(services, row, now)
+            note = partial(transitions.resumed, run=row.run, at=now, poll_at=poll_at)
             await at_store(services.monitors.change, row.id, note)
             await hub.remove_earlier(client, row, services)
-            await hub.ensure_watched(client, row, services)
+            await hub.ensure_watched(client, row, services, poll_at)
             log_event("resumed", row, found=status or "no instance")
         case Recovery.WAKE:
             await hub.resume_suspended(client, row)
             log_event("woken", row, expire_time=row.expire_time)
         case Recovery.FLAG_STALE:
             await _tell_stale(client, services, row, instance)
-    return todo
+        case Recovery.FALL_BACK:
+            await hub.hint(client, row, services)
+            log_event("fellBack", row, next_poll_at=row.next_poll_at)
+
+
+def _poll_at(services: Services, row: MonitorRow, now: datetime) -> datetime | None:
+    """When a watch that is started again polls; None for at once."""
+    source = services.sources.known(row.source)
+    net = net_of(source) if source else None
+    return resumed_poll_at(row, net.safety, now) if net else None
 
 
 async def _tell_stale(

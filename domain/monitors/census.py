@@ -37,6 +37,7 @@ class Census:
         poll_latency_p95: The value that 95 of 100 do not exceed.
         end_lag_p50: The lag of the ends, from the verdict to the row: the median.
         end_lag_p95: The value that 95 of 100 do not exceed.
+        swept: How many rely on a sweep, so that they poll now and then only.
     """
 
     live: int
@@ -52,6 +53,7 @@ class Census:
     poll_latency_p95: float | None
     end_lag_p50: float | None
     end_lag_p95: float | None
+    swept: int = 0
 
 
 def take_census(rows: Sequence[MonitorRow], ends: Sequence[End]) -> Census:
@@ -72,6 +74,7 @@ def take_census(rows: Sequence[MonitorRow], ends: Sequence[End]) -> Census:
         overdue=sum(row.overdue for row in rows),
         stalled=sum(row.stalled for row in rows),
         paused=sum(row.paused for row in rows),
+        swept=sum(row.swept for row in rows),
         unrecognised=sum(row.outcome is Outcome.UNRECOGNISED for row in rows),
         poll_latency_p50=percentile(latencies, 50),
         poll_latency_p95=percentile(latencies, 95),

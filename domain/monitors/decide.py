@@ -11,10 +11,10 @@
    `Expired`. A poll that began before it and was answered after it is not the last: one more
    follows.
 5. The job is cancelled only if the stop, or the start with `onExpiry: cancel`, asked for it.
-6. Otherwise the watch sleeps for the poll interval. After failures in a row the wait doubles, up
-   to 15 minutes or to a longer interval, and varies by a tenth that the id gives. The source may
-   ask for a longer wait, and gets as much as its configuration grants. The last poll comes at the
-   expire time.
+6. Otherwise the watch sleeps for the poll interval, or for longer if a sweep looks after it. After
+   failures in a row the wait doubles, up to 15 minutes or to a longer interval, and varies by a
+   tenth that the id gives. The source may ask for a longer wait, and gets as much as its
+   configuration grants. The last poll comes at the expire time.
 
 A durable timer may fire up to a second early. So no decision rests on "the timer fired": the last
 poll is planned a second late, and times are compared with the clock.
@@ -182,11 +182,14 @@ def find_ending(
 def next_poll_at(fields: MonitorFields, poll: Poll, now: datetime) -> datetime:
     """When the next poll is made, if no hint comes first.
 
-    The wait is max(interval, back-off, the source's wish as far as it is granted), at most the
-    longest wait of the source. The last poll is planned a second after the expire time.
+    The wait is max(interval, back-off, the source's wish as far as it is granted, the time of the
+    safety net if a sweep looks after the watch), at most the longest wait of the source. The last
+    poll is planned a second after the expire time.
     """
     wish = timedelta(seconds=poll.retry_after_seconds or 0)
     wait = max(_pause(fields), wish)
+    if poll.rules and poll.rules.safety_seconds:
+        wait = max(wait, timedelta(seconds=poll.rules.safety_seconds))
     if not poll.looked:
         wait = wish or timedelta(seconds=fields.poll_interval_seconds)
     if poll.rules and poll.rules.longest_wait_seconds:

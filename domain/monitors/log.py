@@ -68,6 +68,14 @@ def status_change(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
     return [line]
 
 
+def status_swept(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
+    """A line if a sweep saw another raw status."""
+    if now.raw_status == before.raw_status or now.looked_at is None:
+        return []
+    change = {"from_": before.raw_status, "to": now.raw_status}
+    return [LogLine(at=now.looked_at, run=now.run, poll=now.polls, event="status", **change)]
+
+
 def slowness(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
     """A line for each of `overdue` and `stalled` that this poll found."""
     found = [name for name in ("overdue", "stalled") if getattr(now, name)]

@@ -1,5 +1,6 @@
 """A monitor: its row in the store, and the watch that an orchestrator carries along."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import AwareDatetime, Field
@@ -153,6 +154,11 @@ class MonitorRow(MonitorFields):
         stalled: Whether nothing of the job moved for `stall_after_seconds`.
         warn_after_seconds: When a job that still runs is overdue, if the start said so.
         stall_after_seconds: When a job of which nothing moves is stalled, if the start said so.
+        swept: Whether a sweep looks after the watch, so that its next poll is a safety net.
+        listed: Whether the complete list of the source named the job when it last was looked at.
+        looked_at: When a sweep asked for the status, progress and message that it wrote last.
+        woken_for: What the sweep saw when it woke the watch, as long as polls see otherwise.
+        woken_at: When it woke the watch.
     """
 
     id: str
@@ -171,14 +177,23 @@ class MonitorRow(MonitorFields):
     stalled: bool = False
     warn_after_seconds: int | None = None
     stall_after_seconds: int | None = None
+    swept: bool = False
+    listed: bool = False
+    looked_at: AwareDatetime | None = None
+    woken_for: Text | None = None
+    woken_at: AwareDatetime | None = None
 
-    def first_watch(self) -> Watch:
-        """The input that starts, or starts again, the orchestrator of this run."""
+    def first_watch(self, poll_at: datetime | None = None) -> Watch:
+        """The input that starts, or starts again, the orchestrator of this run.
+
+        Args:
+            poll_at: When it polls first; None for at once.
+        """
         shared = self.model_dump(include=_SHARED - {"next_poll_at"})
         return Watch(
             **shared,
             monitor_id=self.id,
-            next_poll_at=self.last_poll_at or self.started_at,
+            next_poll_at=poll_at or self.last_poll_at or self.started_at,
         )
 
     @property

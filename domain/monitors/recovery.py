@@ -8,7 +8,10 @@
    of the start: the caller may be about to start the instance.
 4. A suspended watch that is to end, by a wish to stop it or by its expire time, is resumed.
 5. A watch whose poll is overdue by three poll intervals and a minute is flagged stale, and gets a
-   hint: a crafted input may have put its poll off for ever.
+   hint: a crafted input may have put its poll off for ever. So is one that a sweep woke so long
+   ago, and that has not polled since, however fresh the sweep is.
+6. A watch that relies on a sweep which is silent, or was switched off, gets a hint: its next poll
+   would be a safety net, far ahead.
 """
 
 from datetime import datetime, timedelta
@@ -16,6 +19,7 @@ from enum import StrEnum
 
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow, State, Verdict
+from domain.monitors.sweep import woken_and_silent
 
 START_GRACE = timedelta(minutes=1)
 """How long a start may take from the claim to the orchestrator."""
@@ -35,6 +39,7 @@ class Recovery(StrEnum):
     RESUME = "resume"
     WAKE = "wake"
     FLAG_STALE = "flag stale"
+    FALL_BACK = "fall back"
 
 
 def effective_row(
@@ -77,9 +82,22 @@ def polled_since(row: MonitorRow, hub_since: datetime) -> bool:
 
 
 def decide_recovery(
-    row: MonitorRow, instance: Instance | None, hub_since: datetime | None, now: datetime
+    row: MonitorRow,
+    instance: Instance | None,
+    hub_since: datetime | None,
+    now: datetime,
+    *,
+    has_sweep: bool = True,
 ) -> Recovery:
-    """The action on a monitor; the arguments are those of `effective_row`."""
+    """The action on a monitor.
+
+    Args:
+        row: As for `effective_row`; so are the next three.
+        instance: Its instance.
+        hub_since: The age of the task hub.
+        now: The time.
+        has_sweep: Whether its source has a sweep that it may rely on.
+    """
     if row.state.final:
         return Recovery.SYNC_INDEXES
     if effective_row(row, instance, hub_since, now).state.final:
@@ -89,7 +107,11 @@ def decide_recovery(
     if instance.suspended and (row.stop or now > row.expire_time):
         return Recovery.WAKE
     expected = row.next_poll_at or row.started_at
+    if woken_at := woken_and_silent(row):
+        expected = min(expected, woken_at)
     stale_after = STALE_AFTER_INTERVALS * timedelta(seconds=row.poll_interval_seconds)
     if now > expected + stale_after + START_GRACE:
         return Recovery.FLAG_STALE
+    if row.swept and not has_sweep and not instance.suspended:
+        return Recovery.FALL_BACK
     return Recovery.NOTHING

@@ -20,7 +20,12 @@ from domain.monitors.decide import (
 )
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
+from domain.monitors.sweep import Look, Mark, to_do, woken_and_silent
 from domain.outcome import Poll, Rules, StopRequest
+from domain.sources.page import Sight
+
+_SWEPT = ("raw_status", "progress", "message", "moved_at")
+"""The fields of a row that polls and sweeps both write."""
 
 WRITTEN_EVERY = 3
 """So many polls after the last that was written, a poll is written that changed nothing."""
@@ -61,8 +66,12 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
     if not _is_live(current, run) or (current.last_poll_at and current.last_poll_at > at):
         return None
     row = observe(current, poll, at)
+    if current.looked_at and current.looked_at > at and not poll.outcome.is_end:
+        # A sweep asked after this poll did: the latest look wins. An end has its own status.
+        row = row.model_copy(update={name: getattr(current, name) for name in _SWEPT})
     update: dict[str, object] = {
         "next_poll_at": next_poll_at(row, poll, at),
+        "swept": poll.rules is not None and poll.rules.safety_seconds is not None,
         "stale": False,
         "resumed": False,
         "late_seconds": _late(current, at),
@@ -94,8 +103,9 @@ def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
 
     It is, unless only its times and its count of polls moved. Then it is written every third time,
     so that the watchdog does not take the watch for silent. A poll that a hint brought forward is
-    always written, since somebody waits for it. So are those that may bear out an end: the last
-    ones before the expire time, and those that saw an end which must last.
+    always written, since somebody waits for it. So is the first after a sweep woke the watch. So
+    are those that may bear out an end: the last ones before the expire time, and those that saw an
+    end which must last.
 
     Args:
         before: The row as the store has it.
@@ -103,7 +113,7 @@ def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
         watch: The watch that polled.
     """
     beats = {name: getattr(polled, name) for name in _BEATS}
-    if before.model_copy(update=beats) != polled or polled.end_seen:
+    if before.model_copy(update=beats) != polled or polled.end_seen or woken_and_silent(before):
         return True
     planned, at, next_at = before.next_poll_at, polled.last_poll_at, polled.next_poll_at
     if planned is None or at is None or next_at is None or next_at > polled.expire_time:
@@ -111,6 +121,43 @@ def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
     hinted = at < max(planned, watch.next_poll_at) - TIMER_EARLY
     rests = timedelta(seconds=polled.poll_interval_seconds) * (WRITTEN_EVERY - 0.5)
     return hinted or not planned <= next_at <= planned + rests
+
+
+def swept(current: MonitorRow, run: int, sight: Sight, look: Look, at: datetime) -> Change | None:
+    """A sweep saw the job of a watch, or missed it in a complete list.
+
+    It takes over status, progress and message if it asked after the last look, and notes for what
+    it is about to wake the watch. It never writes an outcome: a poll decides.
+
+    Args:
+        current: The row.
+        run: The run that the sweep knows of.
+        sight: What it saw.
+        look: The sweep.
+        at: The time.
+    """
+    if not _is_live(current, run):
+        return None
+    polled = woken_and_silent(current) is None
+    todo = to_do(Mark.of(current), sight, look, polled=polled)
+    update: dict[str, object] = {}
+    if todo.status and sight.poll:
+        told = ("progress", "message")
+        read = {n: value for n in told if (value := getattr(sight.poll, n)) is not None}
+        read["raw_status"] = sight.poll.raw_status
+        update |= {**read, "looked_at": look.at}
+        if any(getattr(current, name) != value for name, value in read.items()):
+            update["moved_at"] = look.at
+    if todo.listed is not None:
+        update["listed"] = todo.listed
+    if todo.wake:
+        update |= {"woken_for": todo.wake, "woken_at": at}
+    if todo.clear:
+        update["woken_for"] = None
+    if not update:
+        return None
+    row = current.model_copy(update=update)
+    return Change(row, log.status_swept(current, row))
 
 
 def stop_asked(current: MonitorRow, stop: StopRequest) -> Change | None:
@@ -146,11 +193,14 @@ def restarted(current: MonitorRow, run: int, at: datetime, by: str | None = None
     return Change(again, [log.resumed(again, at, by)])
 
 
-def resumed(current: MonitorRow, run: int, at: datetime) -> Change | None:
-    """The watch is started again as it is; noted once, until its next poll."""
+def resumed(
+    current: MonitorRow, run: int, at: datetime, poll_at: datetime | None = None
+) -> Change | None:
+    """The watch is started again as it is; noted once, until its next poll at `poll_at`."""
     if not _is_live(current, run) or current.resumed:
         return None
-    return Change(current.model_copy(update={"resumed": True}), [log.resumed(current, at)])
+    update = {"resumed": True, "next_poll_at": poll_at or current.next_poll_at}
+    return Change(current.model_copy(update=update), [log.resumed(current, at)])
 
 
 def ended(

@@ -9,6 +9,7 @@ from domain.faults import fault_text
 from domain.sources.tree import Path
 
 _KINDS = "none, bearer, header, basic, oauth2 or managed_identity"
+_PAGES = ("list", "pages")
 _WORDS = {  # pydantic's own words where they would puzzle, or repeat a value
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
@@ -52,6 +53,11 @@ def faults_in(error: ValidationError) -> list[tuple[Path, str]]:
         kind, path = each["type"], each["loc"]
         if path[:1] == ("auth",):  # pydantic adds the kind to the path
             path = ("auth", "kind") if kind.startswith("union_tag") else ("auth", *path[2:])
+        if path[:2] == _PAGES:
+            path = (*_PAGES, "kind") if kind.startswith("union_tag") else (*_PAGES, *path[3:])
+            if kind.startswith("union_tag"):
+                faults.append((path, "must be token, link or offset"))
+                continue
         if path[-1:] == ("[key]",):
             path = path[:-1]
         faults.append((path, fault_text(each, _WORDS)))

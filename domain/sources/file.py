@@ -286,6 +286,8 @@ class _Reader:
         preset = self._preset(own["preset"], path) if "preset" in own else None
         overlay = Overlay(preset, own) if preset else None
         table = overlay.table if overlay else own
+        if "list" in own and "sweep" not in own:
+            table = {**table, "sweep": "list"}
         found = [*_faults_of_the_whole(table)]
         made = None
         kind: type[Party] | None = Source if family == "sources" else kind_of(table)
@@ -301,7 +303,7 @@ class _Reader:
         if "preset" in own and not overlay:
             # The preset may have had the keys that the table lacks. Those that it holds can be
             # wrong.
-            unlaid = {("preset",), ("parameters",), ("on_expiry",)}
+            unlaid = {("preset",), ("parameters",), ("on_expiry",), ("sweep",)}
             found = [each for each in found if each[0] not in unlaid and is_in(own, each[0])]
         for place, what in overlay.parameter_faults() if overlay else ():
             self._fault((*path, *place), what)
@@ -359,13 +361,15 @@ def _context(table: Mapping[str, Any], settings: Collection[str]) -> dict[str, A
 
 def _faults_of_the_whole(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """The faults that no key of a source shows alone; found also where other keys are wrong."""
+    if table.get("sweep") == "list" and "list" not in table:
+        yield ("sweep",), "must be each or off, for the source has no list table"
     if table.get("on_expiry") == "cancel" and "cancel" not in table:
         yield ("on_expiry",), "must be leave, for the source has no cancel table"
     auth = table.get("auth")
     if not isinstance(auth, dict) or auth.get("kind", "none") == "none":
         return
     taken = str(auth.get("name") if auth["kind"] == "header" else "Authorization").lower()
-    for place in ((), ("status",), ("submit",), ("cancel",)):
+    for place in ((), ("status",), ("list",), ("submit",), ("cancel",)):
         headers = value_at(table, (*place, "headers"))[0]
         for name in headers if isinstance(headers, dict) else ():
             if name.lower() == taken:

@@ -22,6 +22,8 @@ from domain.outcome import MESSAGE_LENGTH, RAW_STATUS_LENGTH, Outcome, Poll
 from domain.sources.answer import Answer, clean
 from domain.sources.expression import Expression
 from domain.sources.job_id import JobId
+from domain.sources.listing import ListEndpoint
+from domain.sources.request import StatusEndpoint
 from domain.sources.rules import Kind, Ruling, retry_after, rule_on
 from domain.sources.source import Source
 
@@ -90,10 +92,42 @@ def read_poll(source: Source, text: str, answer: Answer, now: datetime) -> Readi
     )
 
 
+@dataclass(frozen=True)
+class _Item:
+    """An item of a list, in the place of an answer."""
+
+    value: Any
+
+    def seen_by(self, *, whole: bool) -> Any:  # noqa: ARG002
+        return self.value
+
+
+def read_item(source: Source, endpoint: ListEndpoint, item: Any) -> Poll | None:
+    """The poll that an item of a list amounts to; None if it has no status."""
+    reader = _Reader(source, {}, _Item(item), endpoint)
+    raw = reader.raw_status()
+    return None if raw is None else reader.seen(raw)
+
+
 class _Reader:
-    def __init__(self, source: Source, job_id: JobId, answer: Answer) -> None:
+    def __init__(
+        self,
+        source: Source,
+        job_id: JobId,
+        answer: Any,
+        look: StatusEndpoint | ListEndpoint | None = None,
+    ) -> None:
         self._source, self._job_id, self._answer = source, job_id, answer
+        self._look = look or source.status
         self._found: list[Found] = []
+
+    def raw_status(self) -> str | None:
+        """The raw status, if there is one."""
+        return self._status()[0]
+
+    def seen(self, raw: str) -> Poll:
+        """The poll that saw this raw status."""
+        return self._seen(raw)[0]
 
     def read(self, ruling: Ruling) -> tuple[Poll, str, list[Found]]:
         """The poll but for its Retry-After, the rule that decided it, and the expressions asked."""
@@ -175,7 +209,7 @@ class _Reader:
 
     def _status(self) -> tuple[str | None, str | None]:
         """The raw status, or the reason why there is none."""
-        expression = self._source.status.status
+        expression = self._look.status
         given, fault = self._search(expression)
         raw = json.dumps(given) if isinstance(given, bool | int) else given
         if not fault and not isinstance(raw, str):
@@ -184,7 +218,7 @@ class _Reader:
         return None if fault else raw, fault
 
     def _progress(self) -> float | None:
-        status = self._source.status
+        status = self._look
         if status.progress is None:
             return None
         given, fault = self._search(status.progress)
@@ -206,7 +240,7 @@ class _Reader:
         return min(max(percent, 0.0), 100.0) if math.isfinite(percent) else None
 
     def _message(self) -> str | None:
-        expression = self._source.status.message
+        expression = self._look.message
         if expression is None:
             return None
         given, fault = self._search(expression)
@@ -219,7 +253,7 @@ class _Reader:
 
     def _result(self) -> str | None:
         """The result of a job that ended, as JSON text without the source's own credentials."""
-        expression = self._source.status.result
+        expression = self._look.result
         if expression is None:
             return None
         given, fault = self._search(expression)

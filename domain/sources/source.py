@@ -1,6 +1,7 @@
 """A source: one configured job system, as its table in job_sources.toml describes it."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, ValidationInfo
@@ -13,6 +14,7 @@ from domain.sources import redaction
 from domain.sources.auth import Table
 from domain.sources.hint import HintRules
 from domain.sources.job_id import JobId, job_id_of, joined
+from domain.sources.listing import ListEndpoint
 from domain.sources.peer import Peer
 from domain.sources.request import (
     CancelEndpoint,
@@ -88,6 +90,12 @@ class Source(Peer):
             stalled.
         hint: How the hints are read that the job system sends.
         notify: The channels that are told of the source's jobs, unless a start says otherwise.
+        sweep: How one sweep looks at all jobs of the source, so that each watch polls now and then
+            only: `list` asks with the list table, `each` asks job by job. Without it, a list table
+            of the source's own means `list`; that of a preset waits for this key.
+        safety_seconds: The time between two polls of a watch that a sweep looks after.
+        progress_seconds: How often a sweep writes progress and message of a job whose status stays;
+            0 for each time that they change.
     """
 
     description: str = ""
@@ -103,8 +111,12 @@ class Source(Peer):
     settle_seconds: dict[str, Annotated[int, Field(ge=0, le=DAY)]] = Field(default={})
     warn_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
     stall_after_seconds: int | None = Field(default=None, ge=1, le=MAX_WATCH_SECONDS)
+    sweep: Literal["off", "each", "list"] | None = None
+    safety_seconds: int = Field(default=900, ge=60, le=MAX_POLL_INTERVAL_SECONDS)
+    progress_seconds: int = Field(default=300, ge=0, le=DAY)
     headers: Headers = Field(default={}, repr=False)
     status: StatusEndpoint
+    list: ListEndpoint | None = None
     submit: SubmitEndpoint | None = None
     cancel: CancelEndpoint | None = None
     outcomes: Outcomes
@@ -117,6 +129,11 @@ class Source(Peer):
         if len({*names}) < len(names):
             raise ValueError("must be different names")
         return names
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether a sweep looks at the jobs of this source."""
+        return self.sweep in {"each", "list"}
 
     def job_id(self, text: str) -> JobId:
         """A job's id as requests take it; raises InvalidInput unless it has the source's parts."""
@@ -164,6 +181,12 @@ class Source(Peer):
     def status_request(self, job_id: str) -> Request:
         """The request that asks for a job; raises ValueError for "", "." and ".."."""
         return self._about(self.status, job_id)
+
+    def list_request(self, since: datetime, at: str | None) -> Request:
+        """The request for a page of the list; ValueError if there is no list, or a bad position."""
+        if self.list is None:
+            raise ValueError(f"{self.name} has no list")
+        return self.list.request(self._headers(self.list), since, at)
 
     def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
         """The request that starts a job, and the job's id where the caller names all of it.
@@ -217,7 +240,7 @@ class Source(Peer):
         yield from super().hidden()
         yield from redaction.in_headers(self.headers, self._settings)
         yield from (secret.get_secret_value() for secret in self.hint.secrets)
-        for endpoint in filter(None, (self.status, self.submit, self.cancel)):
+        for endpoint in filter(None, (self.status, self.list, self.submit, self.cancel)):
             yield from redaction.in_headers(endpoint.headers, self._settings)
             yield from redaction.in_body(endpoint.body, self._settings)
             yield from redaction.in_url(endpoint.url, self._settings)

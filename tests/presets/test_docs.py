@@ -17,6 +17,7 @@ from domain.notices.notice import Event
 from domain.sources.auth import Auth
 from domain.sources.file import load_sources
 from domain.sources.hint import HintRules
+from domain.sources.listing import LinkPages, ListEndpoint, OffsetPages, TokenPages
 from domain.sources.peer import HttpLimits
 from domain.sources.request import CancelEndpoint, StatusEndpoint, SubmitEndpoint
 from domain.sources.source import Outcomes, Source
@@ -44,7 +45,9 @@ def examples(file: str) -> list[str]:
 
 
 KINDS = typing.get_args(Auth)
-TABLES = (Source, StatusEndpoint, SubmitEndpoint, CancelEndpoint, Outcomes, HttpLimits, *KINDS)
+ENDPOINTS = (StatusEndpoint, ListEndpoint, SubmitEndpoint, CancelEndpoint)
+PAGES = (TokenPages, LinkPages, OffsetPages)
+TABLES = (Source, *ENDPOINTS, *PAGES, Outcomes, HttpLimits, *KINDS)
 
 
 @pytest.mark.parametrize(

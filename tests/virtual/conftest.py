@@ -1,6 +1,7 @@
 """The app on a virtual clock: a real store, a real job system, and days that take seconds."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,22 +65,45 @@ class Lab:
 @pytest.fixture
 def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """The watchdog and the cleanup find the monitors of one test only."""
-    connection = store.new_account()
-    with FaultySource() as source:
-        sources = tmp_path / "sources.toml"
+
+    def sources(url: str) -> str:
         # Most answers come at once, and a busy machine must not turn them into time-outs.
-        patient = _SOURCE.format(name="demo", url=source.url, timeout=20)
-        hasty = _SOURCE.format(name="hasty", url=source.url, timeout=0.5)
-        settling = _SOURCE.format(name="settling", url=source.url, timeout=20)
+        patient = _SOURCE.format(name="demo", url=url, timeout=20)
+        hasty = _SOURCE.format(name="hasty", url=url, timeout=0.5)
+        settling = _SOURCE.format(name="settling", url=url, timeout=20)
         settling += "[sources.settling.settle_seconds]\nfailed = 150\n"
-        named = _SOURCE.format(name="named", url=source.url, timeout=20)
+        named = _SOURCE.format(name="named", url=url, timeout=20)
         named = named.replace('job_id = "id"', 'job_id = "{job.name}"')
-        sources.write_text('default = "demo"\n' + patient + hasty + settling + named)
-        monkeypatch.setenv("JOB_SOURCES_FILE", str(sources))
+        return 'default = "demo"\n' + patient + hasty + settling + named
+
+    with laboratory(store, tmp_path, monkeypatch, sources) as found:
+        yield found
+
+
+def source(name: str, url: str, *more: str, timeout: float = 20) -> str:
+    """A source of the job system, with more lines of its own table."""
+    table = f"[sources.{name}]\n"
+    text = _SOURCE.format(name=name, url=url, timeout=timeout)
+    return text.replace(table, "\n".join([table, *more, ""]), 1)
+
+
+@contextmanager
+def laboratory(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sources: Callable[[str], str],
+) -> Iterator[Lab]:
+    """The app with the sources that are made for the URL of the job system."""
+    connection = store.new_account()
+    with FaultySource() as system:
+        file = tmp_path / "sources.toml"
+        file.write_text(sources(system.url))
+        monkeypatch.setenv("JOB_SOURCES_FILE", str(file))
         monkeypatch.setenv("AzureWebJobsStorage", connection)
         host = VirtualHost(ROOT, tmp_path / "hub.db")
         monkeypatch.setattr("adapters.services.utc_now", host.clock.now)
         get_services.cache_clear()
         with host:
-            yield Lab(host, source, MonitorTable.connect(connection=connection))
+            yield Lab(host, system, MonitorTable.connect(connection=connection))
     get_services.cache_clear()
