@@ -5,14 +5,24 @@ Always pass these: `call_activity(get_job_status)` would send the Python name.
 
 JOB_MONITORING = "JobMonitoring"
 PERIODIC_CLEANUP = "PeriodicCleanup"
+DELIVERY = "Delivery"
 
 GET_JOB_STATUS = "GetJobStatus"
 RECORD_FINAL_STATUS = "RecordFinalStatus"
 CANCEL_JOB = "CancelJob"
 DO_CLEANUP = "DoCleanup"
+DELIVER_NOTICES = "DeliverNotices"
 
 HINT = "Hint"
 """External event: "look now". It carries no data; the poll is the truth."""
 
+NOTICES = "Notices"
+"""External event for a `Delivery`: "notices wait". It carries no data."""
+
 CLEANUP_INSTANCE = "periodic-cleanup"
 """The one instance id of PeriodicCleanup. No monitor id lacks a dot or a tilde."""
+
+
+def delivery_instance(channel: str) -> str:
+    """The one instance id of the `Delivery` of a channel; no monitor id lacks a dot or a tilde."""
+    return f"delivery-{channel}"

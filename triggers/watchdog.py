@@ -216,7 +216,7 @@ async def _tell_stale(
     instance: Instance | None,
 ) -> None:
     """Flag a silent watch as stale, and send it a hint unless somebody suspended it."""
-    flag = partial(transitions.flagged_stale, run=row.run)
+    flag = partial(transitions.flagged_stale, run=row.run, at=services.now())
     await at_store(services.monitors.change, row.id, flag)
     # At every run, so that the log shows the monitors that are stale now.
     log_event(

@@ -153,6 +153,8 @@ class MonitorRow(MonitorFields):
         stalled: Whether nothing of the job moved for `stall_after_seconds`.
         warn_after_seconds: When a job that still runs is overdue, if the start said so.
         stall_after_seconds: When a job of which nothing moves is stalled, if the start said so.
+        notify: The channels that tell of it, if the start named some; none if that list is empty.
+        milestone: The last of 25, 50 and 75 percent that the progress of this run has reached.
     """
 
     id: str
@@ -171,6 +173,8 @@ class MonitorRow(MonitorFields):
     stalled: bool = False
     warn_after_seconds: int | None = None
     stall_after_seconds: int | None = None
+    notify: tuple[str, ...] | None = None
+    milestone: int = 0
 
     def first_watch(self) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run."""
