@@ -2,8 +2,8 @@
 
 import azure.durable_functions as df
 
-from activities import cancel_job, do_cleanup, get_job_status, record_final_status
-from orchestrators import job_monitoring, periodic_cleanup
+from activities import cancel_job, deliver_notices, do_cleanup, get_job_status, record_final_status
+from orchestrators import delivery, job_monitoring, periodic_cleanup
 from triggers import (
     access,
     change_monitor,
@@ -41,9 +41,11 @@ for part in (
     openapi,
     job_monitoring,
     periodic_cleanup,
+    delivery,
     get_job_status,
     cancel_job,
     record_final_status,
     do_cleanup,
+    deliver_notices,
 ):
     app.register_functions(part.bp)

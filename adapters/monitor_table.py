@@ -267,6 +267,10 @@ class MonitorTable:
             return None
         return found
 
+    def has_notices(self, known: Snapshot) -> bool:
+        """Whether a notice of a monitor waits."""
+        return known.notices > 0 and self.outbox.removal(known.row.id) is None
+
     def remove(self, known: Snapshot) -> bool:
         """Remove an ended monitor and its log; call `list.remove` afterwards.
 

@@ -82,9 +82,13 @@ class Filed(NamedTuple):
 class Outbox:
     """The notices. Every method raises `StoreUnavailable` if the store fails."""
 
+    TRIM_EVERY = 50
+    """Notices of a monitor after which the oldest are removed."""
+
     def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
         """Use the notices in a table."""
         self._table, self._now = table, now
+        self._woken: dict[str, datetime] = {}
 
     # -- writing --------------------------------------------------------------------------
 
@@ -135,6 +139,14 @@ class Outbox:
                 # One entry was gone already, so the transaction removed none.
                 for key in keys:
                     self._table.delete(OUTBOX, key)
+
+    def wakes(self, channel: str) -> bool:
+        """Whether to wake a channel's delivery now: once a second, which looks twice then."""
+        now, last = self._now(), self._woken.get(channel)
+        if last and timedelta(0) <= now - last < _WAKE_EVERY:
+            return False
+        self._woken[channel] = now
+        return True
 
     # -- looking up -----------------------------------------------------------------------
 
@@ -267,6 +279,7 @@ class Outbox:
         )
 
 
+_WAKE_EVERY = timedelta(seconds=1)
 _SOON = timedelta(seconds=10)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -4,6 +4,7 @@
 2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
 3. Compare a slice of the list with the rows.
 4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
+5. Wake the deliveries for which notices wait.
 
 The work grows with the live monitors, not with the stored results (I4). A run that reaches its
 time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
@@ -59,11 +60,18 @@ async def watchdog(
         services = await at_store(get_services)
         await hub.ensure_cleanup(client, services.now())
         await watch_over_all(client, services)
+        await _wake_deliveries(client, services)
     except Exception as error:  # the next run tries again
         what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
         log_event("watchdogFailed", None, level=logging.ERROR, detail=what)
         if not isinstance(error, JobMonitorError):
             raise
+
+
+async def _wake_deliveries(client: df.DurableOrchestrationClient, services: Services) -> None:
+    """Wake the deliveries for which notices wait; those that do not run are started."""
+    for channel in await at_store(lambda: [*services.monitors.outbox.channels_with_notices()]):
+        await hub.ensure_delivery(client, channel)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
@@ -194,7 +202,7 @@ async def watch_over(
         case Recovery.SYNC_INDEXES:
             await at_store(services.monitors.sync_indexes, row)
         case Recovery.END:
-            await hub.store_end(services, effective_row(row, instance, hub_since, now))
+            await hub.store_end(client, services, effective_row(row, instance, hub_since, now))
         case Recovery.RESUME:
             note = partial(transitions.resumed, run=row.run, at=now)
             await at_store(services.monitors.change, row.id, note)
@@ -217,7 +225,9 @@ async def _tell_stale(
 ) -> None:
     """Flag a silent watch as stale, and send it a hint unless somebody suspended it."""
     flag = partial(transitions.flagged_stale, run=row.run, at=services.now())
-    await at_store(services.monitors.change, row.id, flag)
+    written = await at_store(services.monitors.change, row.id, flag)
+    if written:
+        await hub.wake_delivery(client, services, written.told)
     # At every run, so that the log shows the monitors that are stale now.
     log_event(
         "stale",

@@ -1,5 +1,6 @@
 """What became of notices: of one notice at one channel, of a channel, and of a look at it."""
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
@@ -7,11 +8,11 @@ from pydantic import AwareDatetime, Field
 from domain.text import Text
 from domain.wire import InternalModel
 
+IDLE = timedelta(hours=1)
+"""From a look at a channel that nothing waits for to the next one."""
+
 RECENT = 10
 """Attempts that a channel remembers."""
-
-TEXT_SHOWN = 300
-"""Characters of a receiver's words that are kept."""
 
 
 class Told(InternalModel):

@@ -118,6 +118,19 @@ def sift(
     return sorted(chosen), min(later, default=None)
 
 
+def first_owners(entries: Sequence[Entry], limit: int) -> list[Entry]:
+    """The entries of the monitors to tell of now: of those that wait for single messages, some.
+
+    Those that waited longest come first. Notices that are told of together are not counted.
+    """
+    single: dict[str, datetime] = {}
+    for entry in entries:
+        if not entry.group:
+            single[entry.owner] = min(entry.written_at, single.get(entry.owner, entry.written_at))
+    late = set(sorted(single, key=single.__getitem__)[limit:])
+    return [entry for entry in entries if entry.owner not in late]
+
+
 class Queue:
     """The messages of one look at a channel, one after the other."""
 

@@ -68,9 +68,11 @@ FUNCTIONS = {
     "Watchdog": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
     names.PERIODIC_CLEANUP: orchestrator(),
+    names.DELIVERY: orchestrator(),
     names.GET_JOB_STATUS: activity("watch"),
     names.CANCEL_JOB: activity("watch"),
-    names.RECORD_FINAL_STATUS: activity("watch"),
+    names.RECORD_FINAL_STATUS: activity("watch", client=True),
+    names.DELIVER_NOTICES: activity("progress"),
     names.DO_CLEANUP: activity("progress", client=True),
 }
 
