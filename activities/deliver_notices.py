@@ -181,15 +181,7 @@ class _Look:
         quiet = {name: at for name, at in self._state.quiet.items() if at > now}
         recent = (attempt, *self._state.recent)[:RECENT]
         self._state = self._state.model_copy(update={"recent": recent, "quiet": quiet})
-        log_event(
-            "messageSent" if delivery.delivered else "messageNotSent",
-            None,
-            level=logging.INFO if delivery.delivered else logging.WARNING,
-            channel=self._name,
-            id=message.id,
-            notices=len(items),
-            detail=delivery.detail,
-        )
+        self._log(attempt)
         if delivery.delivered:
             if group:
                 quiet[group] = now + quiet_after(group)
@@ -200,6 +192,27 @@ class _Look:
         else:
             self._failed(items, delivery, now)
         return delivery.delivered
+
+    def _log(self, attempt: Attempt) -> None:
+        if attempt.delivered:
+            log_event(
+                "messageSent",
+                None,
+                channel=self._name,
+                id=attempt.id,
+                notices=attempt.notices,
+                detail=attempt.detail,
+            )
+            return
+        log_event(
+            "messageNotSent",
+            None,
+            level=logging.WARNING,
+            channel=self._name,
+            id=attempt.id,
+            notices=attempt.notices,
+            detail=attempt.detail,
+        )
 
     def _failed(self, items: Sequence[Item], delivery: Delivery, now: datetime) -> None:
         """Note an attempt that failed. Of a digest the first notice stands for all."""

@@ -33,12 +33,14 @@ from adapters.table import (
     reading,
     update_unchanged,
 )
+from domain.errors import StoreUnavailable
 from domain.monitors.recovery import CLAIM_GRACE
 from domain.notices.delivery import ChannelReport, ChannelState, Told
 from domain.notices.notice import Notice
 from domain.notices.outbox import Entry, Item, group_of
 
 OUTBOX, GIVEN_UP, CHANNELS, TROUBLE = "~outbox", "~givenup", "~channels", "~trouble"
+_ATTEMPTS = 10
 COUNTED = 10_000
 """Notices of a channel that are counted at the most."""
 
@@ -147,6 +149,33 @@ class Outbox:
             return False
         self._woken[channel] = now
         return True
+
+    def resend(self, channel: str, entries: Iterable[Entry]) -> int:
+        """Have notices that were given up wait again.
+
+        Returns:
+            How many.
+        """
+        return sum(self._resend(channel, entry) for entry in entries)
+
+    def _resend(self, channel: str, entry: Entry) -> bool:
+        again = entry._replace(written_at=self._now())
+        self._table.upsert(_index_entity(OUTBOX, channel, again))  # before the notice, as ever
+        for _ in range(_ATTEMPTS):
+            filed = self.find(entry.owner, entry.run, entry.number)
+            known = filed and filed.told.get(channel)
+            given_up = known is not None and known.state == "givenUp"
+            if filed and given_up and not self._table.commit([self.update(filed, channel, Told())]):
+                continue
+            self._table.delete(GIVEN_UP, _index_key(channel, entry))
+            return given_up
+        raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {entry.owner} at the same time")
+
+    def try_at_once(self, channel: str) -> None:
+        """End the pause of a channel whose receiver was down."""
+        state = self.state(channel)
+        if state.next_at:
+            self.remember(channel, state.model_copy(update={"next_at": None}))
 
     # -- looking up -----------------------------------------------------------------------
 

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from adapters import hub
-from adapters.services import get_services
+from adapters.monitor_table import Stored
+from adapters.outbox import SHOWN
+from adapters.services import Services, get_services
 from adapters.threads import at_store
 from domain.errors import NoSuchMonitor
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
+from domain.notices.delivery import Told
+from domain.notices.notice import Event
 from domain.wire import WireModel
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
@@ -36,6 +40,22 @@ class LogQuery(WireModel):
     log_after: Annotated[int, Field(ge=0, le=_LINES_LIMIT), Digits] | None = None
 
 
+class ShownNotice(WireModel):
+    """A notice, and what became of it.
+
+    Attributes:
+        id: Its id: the same at each attempt, and for the receiver.
+        event: The occasion, like `ended`.
+        at: When the row changed.
+        channels: What became of it at each channel.
+    """
+
+    id: str
+    event: Event
+    at: AwareDatetime
+    channels: dict[str, Told]
+
+
 class MonitorDetails(WireModel):
     """A monitor with its instance and its log.
 
@@ -45,6 +65,7 @@ class MonitorDetails(WireModel):
         log: Lines of the log, oldest first: the newest 200, or with `logAfter` the next 200.
         log_lines: How many lines were written in all.
         log_next: The number to go on with as `logAfter`; null if no line follows.
+        notices: The newest 50 notices of it, newest first.
     """
 
     monitor: MonitorRow
@@ -52,6 +73,7 @@ class MonitorDetails(WireModel):
     log: list[LogLine]
     log_lines: int
     log_next: int | None
+    notices: list[ShownNotice]
 
 
 @operation(
@@ -86,5 +108,19 @@ async def get_monitor(
             log=stored.log,
             log_lines=stored.lines,
             log_next=stored.next,
+            notices=await _notices(services, stored),
         ),
     )
+
+
+async def _notices(services: Services, stored: Stored) -> list[ShownNotice]:
+    """The newest notices; most monitors have none, and cost no question."""
+    if not stored.notices:
+        return []
+    found = await at_store(services.monitors.outbox.of, stored.row.id)
+    return [
+        ShownNotice(
+            id=each.notice.id, event=each.notice.event, at=each.notice.at, channels=each.told
+        )
+        for each in found[: -SHOWN - 1 : -1]
+    ]

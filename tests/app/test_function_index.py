@@ -61,6 +61,7 @@ FUNCTIONS = {
     "AllowHints": http("OPTIONS", "sources/{source}/hint", client=False),
     "ListChannels": http("GET", "channels", client=False),
     "TestChannel": http("POST", "channels/{channel}/test", client=False),
+    "ResendNotices": http("POST", "channels/{channel}/resend"),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),

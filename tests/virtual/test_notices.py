@@ -210,7 +210,17 @@ def test_a_receiver_that_is_gone_for_a_day_is_given_up(
     assert waiting(notices) == 0
     [event] = told(caplog, "noticeGivenUp")
     assert (event["channel"], event["monitor"]) == ("ops", f"demo.{job_id}")
-    assert [each.owner for each in notices.table.outbox.given_up("ops")] == [f"demo.{job_id}"]
+    shown = notices.api.call("GET", "/api/channels").json()["channels"][0]["delivery"]
+    assert (shown["waiting"], shown["givenUp"], shown["lastError"]) == (0, 1, "HTTP 500")
+    receiver.behave("submit", Reply(204))
+    receiver.requests.clear()
+    again = notices.api.call("POST", "/api/channels/ops/resend")
+    assert again.json() == {"resent": 1, "left": 0}
+    notices.host.advance(seconds=3)
+    assert [json.loads(each.body)["id"] for each in receiver.requests] == [f"demo.{job_id}/1/1"]
+    [notice] = notices.api.get(f"demo.{job_id}")["notices"]
+    assert (notice["event"], notice["channels"]["ops"]["state"]) == ("ended", "delivered")
+    assert notices.table.outbox.given_up("ops") == []
 
 
 def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(
