@@ -14,6 +14,7 @@ from adapters.services import get_services
 from tests.api import Body, new_job_id
 from tests.faulty_source import FaultySource, Reply
 from tests.virtual.conftest import Lab
+from tests.virtual.cuts import Act, How, cuts
 from tests.virtual.test_who import told
 
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
@@ -256,3 +257,41 @@ def test_a_start_names_its_own_channels_or_nobody(notices: Lab, receiver: Faulty
     assert fault["field"] == "notify"
     assert "nobody" in fault["message"]
     assert "there are: ops, failures" in fault["message"]
+
+
+def an_end_to_tell(receiver: FaultySource) -> Callable[[Lab], Act]:
+    """A watch of a job that has ended, from its start to the message."""
+
+    def prepare(lab: Lab) -> Act:
+        job_id = new_job_id()
+        lab.source.behave(job_id, DONE)
+        receiver.requests.clear()
+
+        def watch() -> None:
+            lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+            lab.host.advance(seconds=10)
+
+        return Act(job_id, watch)
+
+    return prepare
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", How)
+def test_an_end_is_told_wherever_its_way_is_cut_off(
+    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2: once; twice only if the host died between sending and noting."""
+    twice = 0
+    rounds = cuts(notices, monkeypatch, how, an_end_to_tell(receiver), least=10, activities=True)
+    for cut in rounds:
+        notices.host.run_until(notices.ended(cut.job_id), minutes=30)
+        notices.host.advance(minutes=30)
+        assert waiting(notices) == 0, cut
+        ids = [json.loads(each.body)["id"] for each in receiver.requests]
+        assert set(ids) == {f"demo.{cut.job_id}/1/1"}, cut
+        stored = notices.table.read(f"demo.{cut.job_id}")
+        assert stored is not None
+        assert [line.event for line in stored.log].count("delivered") == 1, cut
+        twice += len(ids) - 1
+    assert twice <= (5 if how is How.KILLED else 0)  # the reads and the transaction of the note
