@@ -4,13 +4,14 @@ import azure.durable_functions as df
 
 from activities import (
     cancel_job,
+    deliver_notices,
     do_cleanup,
     get_job_status,
     record_final_status,
     sweep_jobs,
     sweep_source,
 )
-from orchestrators import job_monitoring, periodic_cleanup, source_sweep
+from orchestrators import delivery, job_monitoring, periodic_cleanup, source_sweep
 from triggers import (
     access,
     change_monitor,
@@ -49,11 +50,13 @@ for part in (
     job_monitoring,
     periodic_cleanup,
     source_sweep,
+    delivery,
     get_job_status,
     cancel_job,
     record_final_status,
     do_cleanup,
     sweep_source,
     sweep_jobs,
+    deliver_notices,
 ):
     app.register_functions(part.bp)

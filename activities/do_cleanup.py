@@ -129,23 +129,31 @@ class _Run:
             if self._services.now() >= self._deadline:
                 return _Tried(ended, None)
             try:
-                await self._remove(ended)
+                gone = await self._remove(ended)
             except StoreUnavailable as error:
                 self.failed += 1
                 self.error = self.error or f"{ended.monitor_id}: {error}"
                 return _Tried(ended, gone=False)
-        return _Tried(ended, gone=True)
+        return _Tried(ended, gone=gone)
 
-    async def _remove(self, ended: Ended) -> None:
-        """Remove instance, log and row, in this order, unless a new run began (I8)."""
+    async def _remove(self, ended: Ended) -> bool:
+        """Remove instance, log and row, in this order, unless a new run began (I8).
+
+        Returns:
+            Whether the run is gone: not as long as a notice of it waits.
+        """
         monitors = self._services.monitors
         known = await long_at_store(monitors.ended, ended)
         if known:
+            waits = await long_at_store(monitors.has_notices, known)
+            if waits:
+                return False
             # Not `+= await`: that would take the count from before the wait, and lose the others'.
             instances = await hub.purge(self._client, ended.monitor_id)
             self.instances += instances
             removed = await long_at_store(monitors.remove, known)
             self.monitors += removed
+        return True
 
     async def purge_strays(self, begin: datetime, end: datetime) -> datetime | None:
         """Have the hub purge all that ended. Returns `end`, or None if it was not done in time."""

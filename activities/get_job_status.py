@@ -126,7 +126,7 @@ def _heartbeat(
 
     row = known.row
     change = heartbeat(row)
-    if change and not transitions.worth_writing(row, change.row, watch):
+    if change and not (change.notices or transitions.worth_writing(row, change.row, watch)):
         return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
     try:
         written = services.monitors.change(row.id, heartbeat, known)
@@ -135,7 +135,7 @@ def _heartbeat(
         log.warning("%s: heartbeat not stored: %s", row.id, error)
         return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
     if written:
-        _log_changes(*written)
+        _log_changes(written.before, written.now)
     if current is None or current.run != row.run or current.state.final:
         return poll.model_copy(update={"superseded": True})
     return poll.model_copy(update={"settings": current.settings, "stop": current.stop})

@@ -9,7 +9,7 @@ followed by a look at the instance. If the hub does not answer, every function r
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -31,6 +31,7 @@ from domain.monitors.instance import ENDED, Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import effective_row
 from domain.monitors.sweep import SweepTurn
+from domain.notices.delivery import DeliveryProgress
 from domain.sources.source import Source
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _ASKED_AGAIN = 3  # times for a status, while the hub contradicts itself
 
 # A purge that names no status deletes running instances too.
 _ENDED = [OrchestrationRuntimeStatus(status) for status in sorted(ENDED)]
+_AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 _LOOK_AGAIN, _LONGEST_PAUSE = 0.05, 0.5  # seconds
 
 
@@ -70,14 +72,17 @@ async def current_row(
     if instance is None and row.last_poll_at:
         since = await hub_since(client, services)
     shown = effective_row(row, instance, since, services.now())
-    return await store_end(services, shown) if shown.state.final else row
+    return await store_end(client, services, shown) if shown.state.final else row
 
 
-async def store_end(services: Services, end: MonitorRow) -> MonitorRow:
+async def store_end(
+    client: df.DurableOrchestrationClient, services: Services, end: MonitorRow
+) -> MonitorRow:
     """Store an end that the task hub told of; the row as it is then."""
     monitors = services.monitors
     written = await at_store(monitors.change, end.id, lambda row: transitions.terminated(row, end))
     if written:
+        await wake_delivery(client, services, written.told)
         await at_store(tell_end, services, written.now)
         if written.before.stop and written.before.stop.cancel_job:
             # Whoever asked for it has an answer that promised it.
@@ -295,6 +300,35 @@ async def _end_and_purge(
             await purge(client, instance_id)
             return
     raise StoreUnavailable("the task hub did not end the silent instance")
+
+
+async def wake_delivery(
+    client: df.DurableOrchestrationClient, services: Services, channels: Iterable[str]
+) -> None:
+    """Tell the `Delivery` of each channel that notices wait; trouble is left to the watchdog."""
+    for channel in channels:
+        if not services.monitors.outbox.wakes(channel):
+            continue
+        try:
+            await ensure_delivery(client, channel)
+        except StoreUnavailable as error:
+            log.warning("%s: not woken: %s", names.delivery_instance(channel), error)
+
+
+async def ensure_delivery(client: df.DurableOrchestrationClient, channel: str) -> None:
+    """Wake the `Delivery` of a channel; start it unless it runs.
+
+    Raises:
+        StoreUnavailable: The task hub took neither.
+    """
+    instance_id = names.delivery_instance(channel)
+    instance = await find(client, instance_id)
+    if instance and not instance.ended:
+        with _errors():
+            await client.raise_event(instance_id, names.NOTICES, {})
+        return
+    progress = DeliveryProgress(channel=channel, look_at=_AT_ONCE)
+    await _start(client, names.DELIVERY, instance_id, progress.to_wire())
 
 
 async def _start(

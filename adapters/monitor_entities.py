@@ -7,6 +7,8 @@ A partition for each monitor, named by its id, holds the truth:
   count is right, and most monitors are removed without a look at their log. Of a long log only the
   newest lines are kept, and all starts and ends: see `domain.monitors.log`.
 
+- row keys `notice-000001-00000001`, ...: the notices by run and number (`adapters.outbox`).
+
 Two partitions help to find monitors without reading them all:
 
 - `~live`, by id and run: those that are watched; written before the run, removed after its end. The
@@ -71,7 +73,7 @@ def read_row(entity: Entity) -> MonitorRow:
     """The row, without the properties that only a later release knows."""
     known = {field.alias for field in MonitorRow.model_fields.values()}
     values = {k: v for k, v in entity.items() if k in known}
-    for name in ("stop", "labels"):
+    for name in ("stop", "labels", "notify"):
         if name in values:
             values[name] = json.loads(values[name])
     return MonitorRow.model_validate({"id": entity["PartitionKey"]} | values)
@@ -82,6 +84,14 @@ def line_count(row: Entity) -> int:
     count = row["logLines"]
     if not isinstance(count, int):
         raise TypeError("logLines is no number")
+    return count
+
+
+def notice_count(row: Entity) -> int:
+    """How many notices were written, says the row; none in the rows of release 0.1."""
+    count = row.get("notices", 0)
+    if not isinstance(count, int):
+        raise TypeError("notices is no number")
     return count
 
 
@@ -171,7 +181,7 @@ def moment_key(moment: datetime) -> str:
 
 
 def _plain(value: object) -> Any:
-    """A property that Table storage has a type for; a nested object as JSON text."""
-    if isinstance(value, dict):
+    """A property that Table storage has a type for; an object or a list as JSON text."""
+    if isinstance(value, dict | tuple):
         return json.dumps(value)
     return str(value) if isinstance(value, StrEnum) else value

@@ -8,13 +8,15 @@ wrote to it since its transition read it. Every other write is an upsert or a de
 follows from the monitor, so the indexes can be repaired at any time, and twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from adapters import monitor_entities as entities
+from adapters.clock import utc_now
 from adapters.monitor_list import Ended, MonitorList, readers
+from adapters.outbox import Addressed, Outbox
 from adapters.table import (
     BATCH,
     Entity,
@@ -26,12 +28,15 @@ from adapters.table import (
     update_unchanged,
 )
 from domain.errors import StoreUnavailable
+from domain.monitors import log, transitions
 from domain.monitors import monitor_id as ids
-from domain.monitors import transitions
 from domain.monitors.log import KEPT, OUTCOMES, PAGE, LogLine
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.sweep import Mark
 from domain.monitors.transitions import Transition
+from domain.notices.delivery import Told
+from domain.notices.notice import Notice
+from domain.notices.outbox import Entry
 
 TABLE = "Monitors"
 _ATTEMPTS = 10
@@ -45,12 +50,14 @@ class Stored(NamedTuple):
         log: At most `PAGE` lines.
         lines: How many lines were written in all.
         next: The number of the last line in `log`, if more follow.
+        notices: How many notices were written in all.
     """
 
     row: MonitorRow
     log: list[LogLine]
     lines: int
     next: int | None
+    notices: int = 0
 
 
 class Snapshot(NamedTuple):
@@ -60,18 +67,21 @@ class Snapshot(NamedTuple):
         row: The row.
         entity: Its entity, with its ETag.
         lines: How many lines of its log were written.
+        notices: How many of its notices were written.
     """
 
     row: MonitorRow
     entity: Any
     lines: int
+    notices: int = 0
 
 
 class Written(NamedTuple):
-    """A monitor before and after a write."""
+    """A monitor before and after a write, and the channels that notices were written for."""
 
     before: MonitorRow
     now: MonitorRow
+    told: Sequence[str] = ()
 
 
 class Claim(NamedTuple):
@@ -92,11 +102,24 @@ class Claim(NamedTuple):
     mark: Mark | None = None
 
 
+Takers = Callable[[MonitorRow, Notice], Sequence[str]]
+"""The channels that take a notice of a monitor."""
+
+
+def nobody(_row: MonitorRow, _notice: Notice) -> Sequence[str]:
+    """No channel."""
+    return ()
+
+
 class MonitorTable:
     """The store of monitors. Every method raises `StoreUnavailable` if the store fails."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(
+        self, table: Table, takers: Takers = nobody, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        """Use the monitors in a table; `takers` says which channels take a notice."""
+        self._table, self._takers = table, takers
+        self.outbox = Outbox(table, now)
         self.list = MonitorList(table, self.get)
 
     @classmethod
@@ -137,7 +160,7 @@ class MonitorTable:
     def change(
         self, monitor_id: str, transition: Transition, known: Snapshot | None = None
     ) -> Written | None:
-        """Replace a row by the transition's new row, and add its log lines.
+        """Replace a row by the transition's new row, and add its log lines and notices.
 
         Args:
             monitor_id: Whose row.
@@ -151,7 +174,7 @@ class MonitorTable:
             found, known = known or self.snapshot(monitor_id), None
             if found is None:
                 return None
-            before, read, lines_before = found
+            before, read, lines_before, notices_before = found
             change = transition(before)
             if change is None:
                 return None
@@ -162,17 +185,53 @@ class MonitorTable:
             if new_watch:
                 self._table.delete(entities.LIST, entities.list_key(before))
             entity = entities.row_entity(now, None if new_watch else read)
+            notices = self._addressed(before, change.notices, notices_before)
             entity |= {"logLines": lines_before + len(change.lines)}
+            if notices or notices_before:
+                entity |= {"notices": notices_before + len(notices)}
             lines = entities.line_entities(monitor_id, change.lines, lines_before)
-            old = self._old_lines(monitor_id, lines_before, len(lines))
-            if self._table.commit([update_unchanged(read, entity), *_upserts(lines), *old]):
+            more = [*_upserts(lines), *self._old_lines(monitor_id, lines_before, len(lines))]
+            self.outbox.announce(monitor_id, notices)
+            more += self.outbox.operations(monitor_id, notices)
+            if self._table.commit([update_unchanged(read, entity), *more]):
                 first_poll = now.polls and not before.polls  # a slow start may be forgotten
                 if next_run or now.state.final or first_poll or now.labels != before.labels:
                     self.sync_indexes(now)
                 elif _is_remarkable(before, now):
                     self.remark(now)
-                return Written(before, now)
+                return Written(before, now, _channels(notices))
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {monitor_id} at the same time")
+
+    def _addressed(self, row: MonitorRow, notices: Iterable[Notice], known: int) -> list[Addressed]:
+        """The notices that a channel takes, numbered after those that are known."""
+        taken = [(each, takers) for each in notices if (takers := self._takers(row, each))]
+        return [
+            Addressed(notice.numbered(number), notice.run or 0, number, takers)
+            for number, (notice, takers) in enumerate(taken, known + 1)
+        ]
+
+    def note(self, entry: Entry, channel: str, told: Told, words: str | None = None) -> bool:
+        """Note the fate of a notice at a channel, with a line of the log if there are words of it.
+
+        Returns:
+            Whether it was noted: not if the notice is gone, or waits no more.
+        """
+        for _ in range(_ATTEMPTS):
+            filed = self.outbox.find(entry.owner, entry.run, entry.number)
+            known = filed and filed.told.get(channel)
+            if filed is None or known is None or known.state != "waiting":
+                return False
+            operations = [self.outbox.update(filed, channel, told)]
+            found = self.snapshot(entry.owner) if words is not None else None
+            if found:
+                line = log.notified(found.row, filed.notice, channel, told, words)
+                entity = {**found.entity, "logLines": found.lines + 1}
+                operations.append(update_unchanged(found.entity, entity))
+                operations += _upserts(entities.line_entities(entry.owner, [line], found.lines))
+                operations += self._old_lines(entry.owner, found.lines, 1)
+            if self._table.commit(operations):
+                return True
+        raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {entry.owner} at the same time")
 
     def check_list(self, after: str, size: int) -> str:
         """Put right what a slice of the list tells wrong; see `MonitorList.check`."""
@@ -221,11 +280,16 @@ class MonitorTable:
             return None
         return found
 
+    def has_notices(self, known: Snapshot) -> bool:
+        """Whether a notice of a monitor waits."""
+        return known.notices > 0 and self.outbox.removal(known.row.id) is None
+
     def remove(self, known: Snapshot) -> bool:
         """Remove an ended monitor and its log; call `list.remove` afterwards.
 
         Returns:
-            Whether this call removed it: not if somebody wrote to its row since it was read.
+            Whether this call removed it: not if somebody wrote to its row since it was read, and
+            not as long as a notice of it waits.
         """
         entity = known.entity
         keys = [entities.line_key(n) for n in range(1, known.lines + 1)]
@@ -233,7 +297,13 @@ class MonitorTable:
             found = self._lines(known.row.id, 0, len(keys), select=["RowKey"])
             keys = [line["RowKey"] for line in found]
         name = known.row.id
+        notices = self.outbox.removal(name) if known.notices else []
+        if notices is None:
+            return False
+        if notices:
+            self.outbox.forget_given_up(name)
         lines: list[Operation] = [("delete", {"PartitionKey": name, "RowKey": k}) for k in keys]
+        lines = [*notices, *lines]
         # The row goes last, and only if nobody wrote to it since it was read. A transaction
         # before that fails only if an earlier attempt did the same already.
         while len(lines) >= BATCH:
@@ -265,7 +335,8 @@ class MonitorTable:
         if not found:
             return None
         with reading():
-            return Snapshot(entities.read_row(found), found, entities.line_count(found))
+            lines, notices = entities.line_count(found), entities.notice_count(found)
+            return Snapshot(entities.read_row(found), found, lines, notices)
 
     def read(self, monitor_id: str, after: int | None = None) -> Stored | None:
         """A monitor with a page of its log, or None.
@@ -282,8 +353,9 @@ class MonitorTable:
         lines = list(islice(self._lines(monitor_id, begin, count, top=PAGE), PAGE))
         with reading():
             last = entities.line_number(lines[-1]) if len(lines) == PAGE else count
-            log = [entities.read_line(line) for line in lines]
-        return Stored(found.row, log, count, last if last < count else None)
+            shown = [entities.read_line(line) for line in lines]
+        following = last if last < count else None
+        return Stored(found.row, shown, count, following, found.notices)
 
     def _lines(self, monitor_id: str, after: int, last: int, **options: Any) -> Iterator[Entity]:
         """The lines with numbers over `after`, up to `last`."""
@@ -339,6 +411,10 @@ def _is_remarkable(before: MonitorRow, now: MonitorRow) -> bool:
     """Whether a sweep must know of a write. Only watches that rely on one pay for that."""
     names = (*_MARKED, *(_MARKED_IF_SWEPT if now.swept else ()))
     return any(getattr(before, name) != getattr(now, name) for name in names)
+
+
+def _channels(notices: Iterable[Addressed]) -> list[str]:
+    return sorted({channel for each in notices for channel in each.channels})
 
 
 def _upserts(entities: Iterable[Entity]) -> list[Operation]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from adapters import monitor_table
@@ -24,6 +24,8 @@ from adapters.source_files import FileReader, LocalFiles
 from adapters.table import Table
 from adapters.tokens import Tokens
 from domain.errors import ConfigurationFault, Fault
+from domain.monitors.monitor import MonitorRow
+from domain.notices.notice import Notice
 from domain.sources.file import Sources
 from domain.sources.preset import CHANNELS
 
@@ -64,17 +66,25 @@ def get_services() -> Services:
     identity = app_identity(settings.values)
     table = _table(settings, identity)
     tokens = Tokens(identity)
+    catalog = Catalog(_files(settings, identity), settings.values, all_presets())
     return Services(
         settings=settings,
-        catalog=Catalog(_files(settings, identity), settings.values, all_presets()),
+        catalog=catalog,
         jobs=JobApi(tokens),
         places=Places(),
-        monitors=MonitorTable(table),
+        monitors=MonitorTable(table, partial(_takers, catalog), utc_now),
         app_state=AppState(table),
         intents=Intents(table),
         sender=Sender(tokens, settings.values),
         now=utc_now,
     )
+
+
+def _takers(catalog: Catalog, row: MonitorRow, notice: Notice) -> list[str]:
+    """The channels that take a notice: of those that the start named, else of its source's."""
+    sources = catalog.current()
+    names = sources.notify(row.source) if row.notify is None else row.notify
+    return sources.channels.takers(names, notice)
 
 
 def _files(settings: Settings, identity: Identity) -> FileReader:

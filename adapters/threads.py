@@ -1,8 +1,9 @@
 """Threads for the calls that wait, so that an async function does not hold up the others.
 
-1. Calls to sources have threads of their own, and so have calls to the store: neither waits for
-   the other. `asyncio.to_thread`, whose threads are few, is left to the health check. The sweep of
-   each source has threads of its own, too, so that a source that hangs delays no other sweep.
+1. Calls to sources have threads of their own, and so have calls to the store, and activities that
+   are coroutines for the sake of the durable client: none waits for the others.
+   `asyncio.to_thread`, whose threads are few, is left to the health check. The sweep of each source
+   has threads of its own, too, so that a source that hangs delays no other sweep.
 2. A call to the store has a limit. The client itself tries again, for up to half a minute, which is
    longer than a caller of the API waits. A call that is cut off may still be carried out: that is
    as if the app had died in its midst.
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _source_calls = ThreadPoolExecutor(16, "source")
 _store_calls = ThreadPoolExecutor(16, "store")
 _sweeps: dict[tuple[str, int], ThreadPoolExecutor] = {}
+_activities = ThreadPoolExecutor(16, "activity")  # as many as a host runs at once
 _STORE_SECONDS = 20.0
 
 
@@ -42,6 +44,11 @@ async def in_sweep(source: str, size: int, call: Callable[[], T]) -> T:
     if pool is None:
         pool = _sweeps[source, size] = ThreadPoolExecutor(size, f"sweep-{source}")
     return await _in(pool, call)
+
+
+async def in_activity(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of the work of an activity."""
+    return await _in(_activities, partial(call, *args, **kwargs))
 
 
 async def at_store(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

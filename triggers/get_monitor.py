@@ -8,12 +8,16 @@ import azure.functions as func
 from pydantic import AwareDatetime, Field
 
 from adapters import hub
+from adapters.monitor_table import Stored
+from adapters.outbox import SHOWN
 from adapters.services import Services, get_services
 from adapters.sweeper import has_sweep, sweep_of
 from adapters.threads import at_store
 from domain.errors import NoSuchMonitor
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow
+from domain.notices.delivery import Told
+from domain.notices.notice import Event
 from domain.wire import WireModel
 from triggers.access import Role, requires
 from triggers.answers import answers_problems, json_answer
@@ -52,6 +56,22 @@ class MonitorSweep(WireModel):
     fresh: bool
 
 
+class ShownNotice(WireModel):
+    """A notice, and what became of it.
+
+    Attributes:
+        id: Its id: the same at each attempt, and for the receiver.
+        event: The occasion, like `ended`.
+        at: When the row changed.
+        channels: What became of it at each channel.
+    """
+
+    id: str
+    event: Event
+    at: AwareDatetime
+    channels: dict[str, Told]
+
+
 class MonitorDetails(WireModel):
     """A monitor with its instance and its log.
 
@@ -62,6 +82,7 @@ class MonitorDetails(WireModel):
         log: Lines of the log, oldest first: the newest 200, or with `logAfter` the next 200.
         log_lines: How many lines were written in all.
         log_next: The number to go on with as `logAfter`; null if no line follows.
+        notices: The newest 50 notices of it, newest first.
     """
 
     monitor: MonitorRow
@@ -70,6 +91,7 @@ class MonitorDetails(WireModel):
     log: list[LogLine]
     log_lines: int
     log_next: int | None
+    notices: list[ShownNotice]
 
 
 @operation(
@@ -108,6 +130,7 @@ async def get_monitor(
             log=stored.log,
             log_lines=stored.lines,
             log_next=stored.next,
+            notices=await _notices(services, stored),
         ),
     )
 
@@ -123,3 +146,16 @@ def _sweep(services: Services, row: MonitorRow) -> MonitorSweep | None:
         safety_poll_at=row.next_poll_at,
         fresh=has_sweep(services, row.source),
     )
+
+
+async def _notices(services: Services, stored: Stored) -> list[ShownNotice]:
+    """The newest notices; most monitors have none, and cost no question."""
+    if not stored.notices:
+        return []
+    found = await at_store(services.monitors.outbox.of, stored.row.id)
+    return [
+        ShownNotice(
+            id=each.notice.id, event=each.notice.event, at=each.notice.at, channels=each.told
+        )
+        for each in found[: -SHOWN - 1 : -1]
+    ]

@@ -236,6 +236,7 @@ async def _claim(call: Call, job: Job) -> tuple[MonitorRow, bool]:
         begin = partial(transitions.claimed_again, ended=ended, again=again, by=call.by)
         written = await at_store(services.monitors.change, again.id, begin)
         if written:
+            await hub.wake_delivery(client, services, written.told)
             if not written.before.state.final:
                 await at_store(tell_end, services, ended)
             if reused:

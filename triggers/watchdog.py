@@ -5,6 +5,7 @@
 2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
 3. Compare a slice of the list with the rows.
 4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
+5. Wake the deliveries for which notices wait.
 
 The work grows with the live monitors, not with the stored results (I4). A run that reaches its
 time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
@@ -68,6 +69,7 @@ async def watchdog(
         await hub.ensure_cleanup(client, services.now())
         await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
         await watch_over_all(client, services)
+        await _wake_deliveries(client, services)
     except Exception as error:  # the next run tries again
         what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
         log_event("watchdogFailed", None, level=logging.ERROR, detail=what)
@@ -93,6 +95,12 @@ async def _keep_sweep(
     if why:
         level = logging.WARNING if why == "silent" else logging.INFO
         log_event("sweepStarted", None, level=level, source=source.name, found=why)
+
+
+async def _wake_deliveries(client: df.DurableOrchestrationClient, services: Services) -> None:
+    """Wake the deliveries for which notices wait; those that do not run are started."""
+    for channel in await at_store(lambda: [*services.monitors.outbox.channels_with_notices()]):
+        await hub.ensure_delivery(client, channel)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
@@ -234,7 +242,7 @@ async def watch_over(
         if row.swept and claim.mark and is_other(claim.mark, row):
             await at_store(services.monitors.remark, row)
     if todo is Recovery.END:
-        await hub.store_end(services, effective_row(row, instance, hub_since, now))
+        await hub.store_end(client, services, effective_row(row, instance, hub_since, now))
     elif todo is not Recovery.FALL_BACK or not fall_backs or next(fall_backs, None) is not None:
         await _carry_out(todo, client, services, row, instance)
     return todo
@@ -283,8 +291,10 @@ async def _tell_stale(
     instance: Instance | None,
 ) -> None:
     """Flag a silent watch as stale, and send it a hint unless somebody suspended it."""
-    flag = partial(transitions.flagged_stale, run=row.run)
-    await at_store(services.monitors.change, row.id, flag)
+    flag = partial(transitions.flagged_stale, run=row.run, at=services.now())
+    written = await at_store(services.monitors.change, row.id, flag)
+    if written:
+        await hub.wake_delivery(client, services, written.told)
     # At every run, so that the log shows the monitors that are stale now.
     log_event(
         "stale",

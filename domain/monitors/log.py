@@ -6,6 +6,8 @@ from datetime import datetime
 from pydantic import AwareDatetime, Field
 
 from domain.monitors.monitor import MonitorRow
+from domain.notices.delivery import Told
+from domain.notices.notice import Notice
 from domain.wire import WireModel
 
 KEPT = 1_000
@@ -25,10 +27,11 @@ class LogLine(WireModel):
         run: The number of the run.
         poll: The number of the poll; 0 for the start.
         event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
-            changed), `overdue`, `stalled`, `changed` (settings) or `ended`.
+            changed), `overdue`, `stalled`, `changed` (settings) or `ended`; of a notice
+            `delivered`, `notDelivered` or `givenUp`, from its event to the channel.
         from_: The value before: a raw status, settings as JSON, or None.
         to: The value now: a raw status, settings as JSON, or a state.
-        reason: Why, for an end.
+        reason: Why, for an end; for a notice the words of the receiver.
         by: Who asked for the change, or for the stop that led to the end; `key` if a key was asked
             for. None for changes that nobody asked for, and in lines of earlier releases.
     """
@@ -112,4 +115,19 @@ def ended(row: MonitorRow, by: str | None = None) -> LogLine:
         to=row.state,
         reason=row.reason,
         by=by,
+    )
+
+
+def notified(
+    row: MonitorRow, notice: Notice, channel: str, told: Told, words: str | None
+) -> LogLine:
+    """The line of an attempt to tell a channel of a notice."""
+    return LogLine(
+        at=told.at or notice.at,
+        run=notice.run or row.run,
+        poll=row.polls,
+        event="notDelivered" if told.state == "waiting" else told.state,
+        from_=notice.event,
+        to=channel,
+        reason=words,
     )

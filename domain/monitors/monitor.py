@@ -159,6 +159,8 @@ class MonitorRow(MonitorFields):
         looked_at: When a sweep asked for the status, progress and message that it wrote last.
         woken_for: What the sweep saw when it woke the watch, as long as polls see otherwise.
         woken_at: When it woke the watch.
+        notify: The channels that tell of it, if the start named some; none if that list is empty.
+        milestone: The last of 25, 50 and 75 percent that the progress of this run has reached.
     """
 
     id: str
@@ -182,6 +184,8 @@ class MonitorRow(MonitorFields):
     looked_at: AwareDatetime | None = None
     woken_for: Text | None = None
     woken_at: AwareDatetime | None = None
+    notify: tuple[str, ...] | None = None
+    milestone: int = 0
 
     def first_watch(self, poll_at: datetime | None = None) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run.

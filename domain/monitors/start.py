@@ -32,6 +32,7 @@ from domain.wire import WireModel
 
 JOB_ID_LENGTH = 1_024
 LABELS, LABEL_LENGTH = 16, 128
+CHANNELS = 32
 _LABEL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
@@ -94,6 +95,15 @@ def _valid_labels(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
+def _configured(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    known = (info.context or {}).get("channels")
+    unknown = [name for name in names if known is not None and name not in known]
+    if unknown:
+        there = ", ".join(known or ()) or "none"
+        raise ValueError(f"names {', '.join(unknown)}, not configured; there are: {there}")
+    return tuple(dict.fromkeys(names))
+
+
 _JOB_ID_SCHEMA = {
     "type": "string",
     "minLength": 1,
@@ -128,6 +138,9 @@ Labels = Annotated[
     ),
 ]
 
+Notify = Annotated[tuple[str, ...], Field(max_length=CHANNELS), AfterValidator(_configured)]
+"""Names of channels. The context of the validation has the `channels` there are."""
+
 
 class StartRequest(WireModel):
     """The body of `POST /api/monitors`.
@@ -145,6 +158,7 @@ class StartRequest(WireModel):
         labels: Names and values, for people and for filters.
         warn_after_seconds: When the job is overdue, if it still runs.
         stall_after_seconds: When the job is stalled, if nothing of it moves.
+        notify: The channels that tell of it, in the place of those of its source; empty for none.
     """
 
     source: str | None = None
@@ -162,6 +176,7 @@ class StartRequest(WireModel):
     labels: Labels | None = None
     warn_after_seconds: Seconds | None = None
     stall_after_seconds: Seconds | None = None
+    notify: Notify | None = None
 
     def new_row(self, source: Source, job_id: str, now: datetime) -> MonitorRow:
         """The row of the first watch over a job, which starts now."""
@@ -180,6 +195,7 @@ class StartRequest(WireModel):
             labels=self.labels or {},
             warn_after_seconds=self.warn_after_seconds,
             stall_after_seconds=self.stall_after_seconds,
+            notify=self.notify,
         )
 
     def differences(self, row: MonitorRow) -> list[Fault]:
@@ -192,6 +208,7 @@ class StartRequest(WireModel):
             "labels",
             "warn_after_seconds",
             "stall_after_seconds",
+            "notify",
         )
         return [
             Fault(wire_name, f"is {self._show(name)} here, the live monitor has {live}")
@@ -252,7 +269,8 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     document = _object(body)
     source_faults: list[Fault] = []
     source = _source(document.get("source"), sources, source_faults)
-    request, faults = _read(body, StartRequest, {"now": now, "source": source})
+    context = {"now": now, "source": source, "channels": sources.channels.names}
+    request, faults = _read(body, StartRequest, context)
     faults += source_faults
     faults += _faults_of_the_whole(document, source)
     if faults or source is None or request is None:

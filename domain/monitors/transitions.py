@@ -1,15 +1,15 @@
-"""How a monitor's row may change: for a row and an event, the new row and its log lines.
+"""How a monitor's row may change: for a row and an event, the new row, its log lines and notices.
 
 Each function answers None where the event changes nothing: the run that it is about has ended,
 or another run has begun (I3). The store applies the answer only if nobody wrote to the row
 meanwhile, and asks again if somebody did.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from domain.monitors import log
+from domain.monitors import log, occasions
 from domain.monitors.decide import (
     POLL_GAP,
     TIMER_EARLY,
@@ -21,6 +21,7 @@ from domain.monitors.decide import (
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import MonitorRow, State, Verdict, Watch
 from domain.monitors.sweep import Look, Mark, to_do, woken_and_silent
+from domain.notices.notice import Notice
 from domain.outcome import Poll, Rules, StopRequest
 from domain.sources.page import Sight
 
@@ -35,10 +36,11 @@ _BEATS = ("last_poll_at", "next_poll_at", "polls", "late_seconds")
 
 
 class Change(NamedTuple):
-    """A new row, and the log lines that come with it."""
+    """A new row, and the log lines and notices that come with it."""
 
     row: MonitorRow
     lines: list[LogLine]
+    notices: Sequence[Notice] = ()
 
 
 Transition = Callable[[MonitorRow], Change | None]
@@ -58,7 +60,8 @@ def claimed_again(
         return None
     # The log may not have the end yet: the task hub alone told of it, or this start is the end.
     end = [] if current.state.final else [log.ended(ended)]
-    return Change(again, [*end, log.started(again, by)])
+    notices = [occasions.of_end(ended)] if end else []
+    return Change(again, [*end, log.started(again, by)], notices)
 
 
 def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | None:
@@ -79,7 +82,9 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
     if poll.saw_job:
         update |= _slowness(row, poll, at) | _result(poll.result)
     row = row.model_copy(update=update)
-    return Change(row, [*log.status_change(current, row), *log.slowness(current, row)])
+    row = row.model_copy(update={"milestone": occasions.milestone(row)})
+    lines = [*log.status_change(current, row), *log.slowness(current, row)]
+    return Change(row, lines, occasions.of_poll(current, row, at))
 
 
 def caught_up(current: MonitorRow, watch: Watch, at: datetime) -> MonitorRow:
@@ -178,11 +183,12 @@ def changed(
     return Change(row, [log.changed(current, row, at, by)] if row != current else [])
 
 
-def flagged_stale(current: MonitorRow, run: int) -> Change | None:
+def flagged_stale(current: MonitorRow, run: int, at: datetime) -> Change | None:
     """The watchdog found the watch silent; its next poll takes the flag away."""
     if not _is_live(current, run) or current.stale:
         return None
-    return Change(current.model_copy(update={"stale": True}), [])
+    row = current.model_copy(update={"stale": True})
+    return Change(row, [], [occasions.of_silence(row, at)])
 
 
 def restarted(current: MonitorRow, run: int, at: datetime, by: str | None = None) -> Change | None:
@@ -233,7 +239,7 @@ def ended(
     verdict = Verdict(state=ending.state, reason=ending.reason, ended_at=decided_at)
     end = current.ended(verdict).model_copy(update={"cancel_result": watch.cancel_result})
     by = current.stop.by if current.stop and ending.state is State.STOPPED else None
-    return Change(end, [log.ended(end, by)])
+    return Change(end, [log.ended(end, by)], [occasions.of_end(end)])
 
 
 def ending_of(row: MonitorRow, rules: Rules, asked_at: datetime | None = None) -> Ending | None:
@@ -247,7 +253,7 @@ def terminated(current: MonitorRow, end: MonitorRow) -> Change | None:
         return None
     verdict = Verdict(state=end.state, reason=end.reason or "", ended_at=end.ended_at)
     row = current.ended(verdict)
-    return Change(row, [log.ended(row)])
+    return Change(row, [log.ended(row)], [occasions.of_end(row)])
 
 
 def cancelled_late(current: MonitorRow, run: int, result: str) -> Change | None:

@@ -1,10 +1,11 @@
 """The configured channels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from domain.errors import ChannelDisabled, Fault, NoSuchChannel
 from domain.notices.channel import Channel
+from domain.notices.notice import Notice
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ class Channels:
         if name not in self.by_name:
             raise NoSuchChannel
         return self.by_name[name]
+
+    def takers(self, names: Iterable[str], notice: Notice) -> list[str]:
+        """Those of the named channels that take a notice.
+
+        A faulty channel takes all: its filter is asked once the channel can be used.
+        """
+        return [
+            name
+            for name in names
+            if name in self.disabled
+            or (name in self.by_name and self.by_name[name].filter.takes(notice))
+        ]
 
     def disabling(self, faults: Mapping[str, Sequence[Fault]]) -> "Channels":
         """These channels without the ones that have faults which their files do not show."""

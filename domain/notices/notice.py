@@ -29,7 +29,8 @@ class Notice(InternalModel):
     """One occasion to tell somebody, with the facts of the row that it was made from.
 
     Attributes:
-        id: `{monitor id}/{run}/{number}`: the same at each attempt to deliver it.
+        id: `{monitor id}/{run}/{number}`: the same at each attempt to deliver it. The store makes
+            it, with the number.
         event: The occasion.
         at: When the row changed.
         monitor_id: The monitor; None for trouble of the app itself, as the rest of the facts.
@@ -47,7 +48,7 @@ class Notice(InternalModel):
         ended_at: When the watch ended.
     """
 
-    id: str
+    id: str = ""
     event: Event
     at: AwareDatetime
     monitor_id: str | None = None
@@ -63,6 +64,10 @@ class Notice(InternalModel):
     detail: Text | None = None
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
+
+    def numbered(self, number: int) -> "Notice":
+        """This notice with its id."""
+        return self.model_copy(update={"id": f"{self.monitor_id}/{self.run}/{number}"})
 
 
 class Message(InternalModel):

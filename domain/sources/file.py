@@ -48,6 +48,7 @@ class Sources:
         retired: Sources that were removed while the app ran; for their live monitors alone.
         refused: The faults of later files, which for them were not taken over.
         channels: The configured channels.
+        disabled_notify: The channels that the faulty sources name, as far as that can be read.
     """
 
     by_name: Mapping[str, Source]
@@ -57,6 +58,7 @@ class Sources:
     retired: Mapping[str, Source] = field(default_factory=dict)
     refused: Sequence[Fault] = ()
     channels: Channels = field(default_factory=Channels)
+    disabled_notify: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def all_faults(self) -> list[Fault]:
@@ -93,6 +95,11 @@ class Sources:
         """The source of a live monitor, None if it can't be used."""
         return self.by_name.get(name) or self.retired.get(name)
 
+    def notify(self, name: str) -> Sequence[str]:
+        """The channels that the source of a live monitor names, also if it is faulty."""
+        source = self.known(name)
+        return source.notify if source else self.disabled_notify.get(name, ())
+
     def of_watch(self, name: str) -> Source:
         """The source of a live monitor; as `get`, but it may have been removed meanwhile."""
         return self.retired.get(name) or self.get(name)
@@ -102,7 +109,13 @@ class Sources:
         if not faults:
             return self
         left = {name: source for name, source in self.by_name.items() if name not in faults}
-        return replace(self, by_name=left, disabled={**self.disabled, **faults})
+        notify = {name: self.by_name[name].notify for name in faults if name in self.by_name}
+        return replace(
+            self,
+            by_name=left,
+            disabled={**self.disabled, **faults},
+            disabled_notify={**self.disabled_notify, **notify},
+        )
 
 
 def load_sources(
@@ -187,6 +200,7 @@ class _Reader:
         self._of_files: list[Fault] = []
         self._sources, self._channels = _Family("sources"), _Family("channels")
         self._defaults: dict[str, str] = {}
+        self._notify: dict[str, tuple[str, ...]] = {}
 
     def read(self, file: str, text: str) -> None:
         """Take in one file."""
@@ -214,6 +228,9 @@ class _Reader:
             self._fault((key,), "is not known")
         self._of_files += self._faults.all()
         for name, table in tables.items():
+            notify = table.get("notify") if isinstance(table, dict) else None
+            if isinstance(notify, list):
+                self._notify[name] = tuple(each for each in notify if isinstance(each, str))
             self._take(self._sources, name, table)
         for name, table in channels.items():
             self._take(self._channels, name, table)
@@ -232,6 +249,7 @@ class _Reader:
             sources.disabled,
             faults,
             channels=Channels(channels.usable(Channel), channels.disabled),
+            disabled_notify={name: self._notify.get(name, ()) for name in sources.disabled},
         )
 
     def _check_names(self) -> None:

@@ -24,6 +24,7 @@ ROLES = {
     "ListSources": "read",
     "ListChannels": "read",
     "TestChannel": "read",
+    "ResendNotices": "start",
     "HintSource": "start",
     "AllowHints": "start",
     "CheckSource": "read",

@@ -61,6 +61,7 @@ FUNCTIONS = {
     "AllowHints": http("OPTIONS", "sources/{source}/hint", client=False),
     "ListChannels": http("GET", "channels", client=False),
     "TestChannel": http("POST", "channels/{channel}/test", client=False),
+    "ResendNotices": http("POST", "channels/{channel}/resend"),
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),
@@ -71,9 +72,11 @@ FUNCTIONS = {
     names.SOURCE_SWEEP: orchestrator(),
     names.SWEEP_SOURCE: activity("order", client=True),
     names.SWEEP_JOBS: activity("part", client=True),
+    names.DELIVERY: orchestrator(),
     names.GET_JOB_STATUS: activity("watch"),
     names.CANCEL_JOB: activity("watch"),
-    names.RECORD_FINAL_STATUS: activity("watch"),
+    names.RECORD_FINAL_STATUS: activity("watch", client=True),
+    names.DELIVER_NOTICES: activity("progress"),
     names.DO_CLEANUP: activity("progress", client=True),
 }
 

@@ -26,7 +26,9 @@ from devhost.store import Instance
 from domain import names
 from domain.monitors.cleanup import CleanupProgress
 from domain.monitors.monitor import Watch
+from domain.notices.delivery import DeliveryProgress
 from domain.outcome import CancelResult, Outcome, Poll
+from orchestrators.delivery import delivery
 from orchestrators.job_monitoring import job_monitoring
 from orchestrators.periodic_cleanup import periodic_cleanup
 from tests.devhost.by_hand import START, FakeWorker, HandEngine
@@ -34,7 +36,7 @@ from tests.devhost.by_hand import START, FakeWorker, HandEngine
 HERE = Path(__file__).parent
 ORCHESTRATORS: dict[str, Callable[[str], str]] = {
     function.get_function_name().lower(): function.get_user_function()
-    for function in (job_monitoring._function, periodic_cleanup._function)
+    for function in (job_monitoring._function, periodic_cleanup._function, delivery._function)
 }
 
 Payload = dict[str, Any]
@@ -69,6 +71,7 @@ class Film(HandEngine):
                 names.RECORD_FINAL_STATUS,
                 names.CANCEL_JOB,
                 names.DO_CLEANUP,
+                names.DELIVER_NOTICES,
             )
         }
         super().__init__(worker)
@@ -350,6 +353,48 @@ def cleanup_sleeping(film: Film) -> int:
     return 1
 
 
+OPS = DeliveryProgress(channel="ops", look_at=START)
+
+
+def deliver(film: Film) -> None:
+    film.begin(names.DELIVERY, names.delivery_instance("ops"), OPS.to_wire())
+
+
+def delivery_first(film: Film) -> int:
+    deliver(film)
+    film.give(DeliveryProgress(channel="ops"))
+    return 0
+
+
+def delivery_woken(film: Film) -> int:
+    delivery_first(film)
+    film.sleep(30)
+    film.raise_event(film.id, names.NOTICES)
+    film.turns()
+    film.give(DeliveryProgress(channel="ops"))
+    return 1
+
+
+def delivery_woken_during_the_look(film: Film) -> int:
+    deliver(film)
+    film.raise_event(film.id, names.NOTICES)
+    film.turns()
+    film.give(DeliveryProgress(channel="ops"))
+    return 0
+
+
+def delivery_failed(film: Film) -> int:
+    deliver(film)
+    film.give(RuntimeError("the worker went away"))
+    return 0
+
+
+def delivery_of_a_channel_that_is_gone(film: Film) -> int:
+    deliver(film)
+    film.give(DeliveryProgress(channel="ops", gone=True))
+    return 0
+
+
 SCENES: tuple[Callable[[Film], int], ...] = (
     first_poll,
     timer_then_poll,
@@ -377,6 +422,11 @@ SCENES: tuple[Callable[[Film], int], ...] = (
     cleanup_with_more_to_do,
     cleanup_failed,
     cleanup_sleeping,
+    delivery_first,
+    delivery_woken,
+    delivery_woken_during_the_look,
+    delivery_failed,
+    delivery_of_a_channel_that_is_gone,
 )
 
 

@@ -185,7 +185,7 @@ ANY: dict[str, Transition] = {
     "polled": lambda now: transitions.polled(
         now, LIVE.run, Poll(outcome=Outcome.RUNNING, raw_status="busy"), LATER
     ),
-    "flagged stale": lambda now: transitions.flagged_stale(now, LIVE.run),
+    "flagged stale": lambda now: transitions.flagged_stale(now, LIVE.run, LATER),
     "restarted": lambda now: transitions.restarted(now, LIVE.run, LATER),
     "resumed": lambda now: transitions.resumed(now, LIVE.run, LATER),
     "ended": lambda now: ended(now, finished(LIVE)),

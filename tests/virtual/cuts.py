@@ -35,7 +35,8 @@ from tests.virtual.conftest import Lab
 # The package shows the class of that name instead.
 CLIENT: Any = importlib.import_module("azure.durable_functions.models.DurableOrchestrationClient")
 # The host names a thread after the function that it runs.
-_ACTIVITIES = (names.GET_JOB_STATUS, names.RECORD_FINAL_STATUS, names.CANCEL_JOB, names.DO_CLEANUP)
+# The coroutines among the activities work in threads of their own pool.
+_ACTIVITIES = (names.GET_JOB_STATUS, names.CANCEL_JOB, names.DELIVER_NOTICES, "activity")
 _TABLE = ("ping", "find", "query", "upsert", "delete", "commit")
 HUB = ("get_async_request", "post_async_request", "delete_async_request")
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Cut:
     def table(self, name: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """An operation of the table. Those of the test itself are let through."""
         thread = threading.current_thread()
-        ours = (thread.name in _ACTIVITIES) == self._activities
+        ours = thread.name.startswith(_ACTIVITIES) == self._activities
         if thread is threading.main_thread() or not (self._dead or (self._on and ours)):
             return call(*arguments, **named)
         operation = f"table: {name}"

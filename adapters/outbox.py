@@ -1,0 +1,355 @@
+"""The notices in Table storage, from the change that makes them to the last channel that took them.
+
+A notice lies in the partition of its monitor and is written in the transaction that changes the
+row, so it is as safe as the row. Its entity has the facts, and the fate at each channel. It is
+written only if a channel takes it.
+
+Two partitions beside the monitors lead to notices, by channel, monitor, run and number:
+
+- `~outbox`: those that wait. An entry is written before its notice, so that none is overlooked. An
+  entry without a notice is left over from a writer that died or was overtaken; it is dropped after
+  a quarter of an hour.
+- `~givenup`: those that were given up.
+
+`~channels` has the state of each channel. `~trouble` is the partition of the notices that are about
+no monitor.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+from azure.data.tables import UpdateMode
+
+from adapters.monitor_list import readers
+from adapters.table import (
+    BATCH,
+    Entity,
+    Operation,
+    Table,
+    delete_unchanged,
+    reading,
+    update_unchanged,
+)
+from domain.errors import StoreUnavailable
+from domain.monitors.recovery import CLAIM_GRACE
+from domain.notices.delivery import ChannelReport, ChannelState, Told
+from domain.notices.notice import Notice
+from domain.notices.outbox import Entry, Item, group_of
+
+OUTBOX, GIVEN_UP, CHANNELS, TROUBLE = "~outbox", "~givenup", "~channels", "~trouble"
+_ATTEMPTS = 10
+COUNTED = 10_000
+"""Notices of a channel that are counted at the most."""
+
+SHOWN = 50
+"""Notices of a monitor that are shown, the newest ones."""
+
+KEPT = 100
+"""Notices of a monitor that are kept, the newest ones; more, if they wait."""
+
+_FIRST, _LAST = "notice-", "notice."  # all row keys of notices are between these two
+
+
+class Addressed(NamedTuple):
+    """A notice with its id, and the channels that take it."""
+
+    notice: Notice
+    run: int
+    number: int
+    channels: Sequence[str]
+
+
+class Filed(NamedTuple):
+    """A notice as it is stored.
+
+    Attributes:
+        entity: Its entity, with its ETag.
+        notice: The notice.
+        told: Its fate at each channel.
+    """
+
+    entity: Any
+    notice: Notice
+    told: dict[str, Told]
+
+    @property
+    def waits(self) -> bool:
+        """Whether some channel has neither taken it nor given it up."""
+        return any(each.state == "waiting" for each in self.told.values())
+
+
+class Outbox:
+    """The notices. Every method raises `StoreUnavailable` if the store fails."""
+
+    TRIM_EVERY = 50
+    """Notices of a monitor after which the oldest are removed."""
+
+    def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
+        """Use the notices in a table."""
+        self._table, self._now = table, now
+        self._woken: dict[str, datetime] = {}
+
+    # -- writing --------------------------------------------------------------------------
+
+    def announce(self, owner: str, notices: Iterable[Addressed]) -> None:
+        """Write the index entries of notices, before the notices themselves."""
+        now = self._now()
+        for notice, run, number, channels in notices:
+            for channel in channels:
+                entry = Entry(owner, run, number, group_of(notice), now)
+                self._table.upsert(_index_entity(OUTBOX, channel, entry))
+
+    def operations(self, owner: str, notices: Iterable[Addressed]) -> Iterator[Operation]:
+        """What writes notices, in a transaction in the partition of their owner."""
+        for notice, run, number, channels in notices:
+            told = {channel: Told() for channel in channels}
+            entity = {
+                "PartitionKey": owner,
+                "RowKey": notice_key(run, number),
+                "notice": notice.model_dump_json(by_alias=True),
+                "told": _text(told),
+            }
+            # A release before may have removed the monitor without its notices.
+            yield "upsert", entity, {"mode": UpdateMode.REPLACE}
+
+    def update(self, filed: Filed, channel: str, told: Told) -> Operation:
+        """What notes the fate of a notice at a channel, unless somebody wrote to it since."""
+        text = _text({**filed.told, channel: told})
+        return update_unchanged(filed.entity, {**filed.entity, "told": text})
+
+    def settle(self, channel: str, entry: Entry, told: Told) -> None:
+        """Bring the indexes in line with the fate of a notice at a channel."""
+        if told.state == "waiting":
+            self._table.upsert(_index_entity(OUTBOX, channel, entry))
+            self._table.delete(GIVEN_UP, _index_key(channel, entry))
+            return
+        if told.state == "givenUp":
+            self._table.upsert(_index_entity(GIVEN_UP, channel, entry))
+        self._table.delete(OUTBOX, _index_key(channel, entry))
+
+    def settle_many(self, channel: str, entries: Sequence[Entry]) -> None:
+        """Take notices that were delivered, or dropped, out of the index of those that wait."""
+        for begin in range(0, len(entries), BATCH):
+            keys = [_index_key(channel, each) for each in entries[begin : begin + BATCH]]
+            deletes: list[Operation] = [
+                ("delete", {"PartitionKey": OUTBOX, "RowKey": key}) for key in keys
+            ]
+            if not self._table.commit(deletes):
+                # One entry was gone already, so the transaction removed none.
+                for key in keys:
+                    self._table.delete(OUTBOX, key)
+
+    def wakes(self, channel: str) -> bool:
+        """Whether to wake a channel's delivery now: once a second, which looks twice then."""
+        now, last = self._now(), self._woken.get(channel)
+        if last and timedelta(0) <= now - last < _WAKE_EVERY:
+            return False
+        self._woken[channel] = now
+        return True
+
+    def resend(self, channel: str, entries: Iterable[Entry]) -> int:
+        """Have notices that were given up wait again.
+
+        Returns:
+            How many.
+        """
+        return sum(self._resend(channel, entry) for entry in entries)
+
+    def _resend(self, channel: str, entry: Entry) -> bool:
+        again = entry._replace(written_at=self._now())
+        self._table.upsert(_index_entity(OUTBOX, channel, again))  # before the notice, as ever
+        for _ in range(_ATTEMPTS):
+            filed = self.find(entry.owner, entry.run, entry.number)
+            known = filed and filed.told.get(channel)
+            given_up = known is not None and known.state == "givenUp"
+            if filed and given_up and not self._table.commit([self.update(filed, channel, Told())]):
+                continue
+            self._table.delete(GIVEN_UP, _index_key(channel, entry))
+            return given_up
+        raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {entry.owner} at the same time")
+
+    def try_at_once(self, channel: str) -> None:
+        """End the pause of a channel whose receiver was down."""
+        state = self.state(channel)
+        if state.next_at:
+            self.remember(channel, state.model_copy(update={"next_at": None}))
+
+    # -- looking up -----------------------------------------------------------------------
+
+    def channels_with_notices(self) -> Iterator[str]:
+        """The channels that notices wait for, configured or not: one question for each."""
+        after = ""
+        while True:
+            where = "PartitionKey eq @p and RowKey gt @after"
+            found = self._table.query(where, {"p": OUTBOX, "after": after}, ["RowKey"], top=1)
+            entry = next(iter(found), None)
+            if entry is None:
+                return
+            with reading():
+                channel = str(entry["RowKey"]).partition(" ")[0]
+            yield channel
+            after = f"{channel}!"  # the character after the space
+
+    def waiting(self, channel: str, after: str = "", limit: int = COUNTED) -> list[Entry]:
+        """The entries of the notices that wait for a channel, in the order of their keys."""
+        return [entry for entry, _ in self._entries(OUTBOX, channel, after, limit)]
+
+    def given_up(self, channel: str, owner: str = "", limit: int = COUNTED) -> list[Entry]:
+        """The entries of the notices that a channel was given up for."""
+        after = f"{channel} {owner} " if owner else ""
+        found = [entry for entry, _ in self._entries(GIVEN_UP, channel, after, limit)]
+        return [each for each in found if not owner or each.owner == owner]
+
+    def key(self, channel: str, entry: Entry) -> str:
+        """The key after which `waiting` goes on."""
+        return _index_key(channel, entry)
+
+    def _entries(
+        self, partition: str, channel: str, after: str, limit: int
+    ) -> Iterator[tuple[Entry, str]]:
+        where = "PartitionKey eq @p and RowKey gt @after and RowKey lt @end"
+        begin = after or f"{channel} "
+        values = {"p": partition, "after": begin, "end": f"{channel}!"}
+        for entity in islice(self._table.query(where, values), limit):
+            with reading():
+                keys = ("owner", "run", "number", "group", "writtenAt")
+                entry = Entry(*(entity[key] for key in keys))
+            yield entry, entity["RowKey"]
+
+    def items(
+        self, channel: str, entries: Sequence[Entry]
+    ) -> tuple[list[Item], list[Entry], datetime | None]:
+        """The notices of entries, those that wait.
+
+        Returns:
+            The notices; the entries that lead to none; and when to look again for the notices that
+            are about to be written, if there are such entries.
+        """
+        items: list[Item] = []
+        stale: list[Entry] = []
+        awaited = False
+        now = self._now()
+        for entry, filed in zip(entries, self.find_many(entries), strict=True):
+            told = filed.told.get(channel) if filed else None
+            if filed and told and told.state == "waiting":
+                right = entry._replace(group=group_of(filed.notice))
+                if right != entry:  # by a writer that was overtaken
+                    self._table.upsert(_index_entity(OUTBOX, channel, right))
+                items.append(Item(right, filed.notice, told))
+            elif filed is None and now < entry.written_at + CLAIM_GRACE:
+                awaited = True
+            else:
+                stale.append(entry)
+        return items, stale, now + _SOON if awaited else None
+
+    def find_many(self, entries: Sequence[Entry]) -> list[Filed | None]:
+        """The notices of entries, each None if there is none."""
+        return list(readers.map(lambda each: self.find(each.owner, each.run, each.number), entries))
+
+    def find(self, owner: str, run: int, number: int) -> Filed | None:
+        """A notice, or None."""
+        found = self._table.find(owner, notice_key(run, number))
+        return _filed(found) if found else None
+
+    def of(self, owner: str) -> list[Filed]:
+        """The notices of a monitor, oldest first."""
+        where = "PartitionKey eq @p and RowKey gt @first and RowKey lt @last"
+        values = {"p": owner, "first": _FIRST, "last": _LAST}
+        return [_filed(entity) for entity in self._table.query(where, values)]
+
+    def removal(self, owner: str) -> list[Operation] | None:
+        """What removes the notices of a monitor, except their index entries; None if one waits."""
+        found = self.of(owner)
+        if any(each.waits for each in found):
+            return None
+        return [("delete", _keys_of(each.entity)) for each in found]
+
+    def forget_given_up(self, owner: str) -> None:
+        """Remove the entries in `~givenup` of a monitor that is about to be removed."""
+        for each in self.of(owner):
+            for channel, told in each.told.items():
+                if told.state == "givenUp":
+                    self._table.delete(GIVEN_UP, _index_key(channel, _entry_of(each.entity, owner)))
+
+    def trim(self, owner: str) -> None:
+        """Remove the oldest notices of a monitor that has many, as far as they wait no more."""
+        for each in self.of(owner)[:-KEPT]:
+            if not each.waits and all(told.state != "givenUp" for told in each.told.values()):
+                self._table.commit([delete_unchanged(each.entity)])
+
+    # -- channels -------------------------------------------------------------------------
+
+    def state(self, channel: str) -> ChannelState:
+        """How the deliveries of a channel go."""
+        found = self._table.find(CHANNELS, channel)
+        with reading():
+            return ChannelState.model_validate_json(found["state"]) if found else ChannelState()
+
+    def remember(self, channel: str, state: ChannelState) -> None:
+        """Store how the deliveries of a channel go."""
+        keys = {"PartitionKey": CHANNELS, "RowKey": channel}
+        self._table.upsert({**keys, "state": state.model_dump_json(by_alias=True)})
+
+    def channel_report(self, channel: str) -> ChannelReport:
+        """A channel as `GET /api/channels` shows it; `to_wire()` makes JSON of it."""
+        state = self.state(channel)
+        return ChannelReport(
+            waiting=len(self.waiting(channel)),
+            given_up=len(self.given_up(channel)),
+            failing_since=state.failing_since,
+            next_attempt_at=state.next_at,
+            last_delivered_at=state.last_delivered_at,
+            last_error=state.last_error,
+            last_error_at=state.last_error_at,
+            recent=state.recent,
+        )
+
+
+_WAKE_EVERY = timedelta(seconds=1)
+_SOON = timedelta(seconds=10)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def notice_key(run: int, number: int) -> str:
+    """The row key of a notice. With the run: a release before may forget the number of the last."""
+    return f"{_FIRST}{run:06}-{number:08}"
+
+
+def _index_key(channel: str, entry: Entry) -> str:
+    return f"{channel} {entry.owner} {entry.run:06} {entry.number:08}"
+
+
+def _index_entity(partition: str, channel: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "PartitionKey": partition,
+        "RowKey": _index_key(channel, entry),
+        "owner": entry.owner,
+        "run": entry.run,
+        "number": entry.number,
+        "group": entry.group,
+        "writtenAt": entry.written_at,
+    }
+
+
+def _filed(entity: Entity) -> Filed:
+    with reading():
+        notice = Notice.model_validate_json(entity["notice"])
+        fates = json.loads(entity["told"])
+        told = {channel: Told.model_validate(fate) for channel, fate in fates.items()}
+    return Filed(entity, notice, told)
+
+
+def _entry_of(entity: Entity, owner: str) -> Entry:
+    run, _, number = str(entity["RowKey"]).removeprefix(_FIRST).partition("-")
+    return Entry(owner, int(run), int(number), "", _NEVER)
+
+
+def _keys_of(entity: Entity) -> Entity:
+    return {key: entity[key] for key in ("PartitionKey", "RowKey")}
+
+
+def _text(told: dict[str, Told]) -> str:
+    return json.dumps({name: each.to_wire() for name, each in told.items()})

@@ -1,0 +1,297 @@
+"""Notices on their way: from each change that makes one to a real receiver, which may be down."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.services import get_services
+from tests.api import Body, new_job_id
+from tests.faulty_source import FaultySource, Reply
+from tests.virtual.conftest import Lab
+from tests.virtual.cuts import Act, How, cuts
+from tests.virtual.test_who import told
+
+pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+
+RUNNING: Body = {"status": "processing"}
+DONE: Body = {"status": "completed"}
+CHANNELS = """
+[channels.ops]
+kind = "webhook"
+url = "URL/ops"
+allow_http = true
+
+[channels.failures]
+kind = "webhook"
+url = "URL/failures"
+allow_http = true
+filter = { states = ["Failed"] }
+"""
+
+
+@pytest.fixture
+def receiver() -> Any:
+    with FaultySource() as server:
+        server.behave("submit", Reply(204))
+        yield server
+
+
+@pytest.fixture
+def notices(lab: Lab, receiver: FaultySource) -> Lab:
+    """The source `demo` tells both channels, `hasty` none."""
+    path = Path(os.environ["JOB_SOURCES_FILE"])
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("[sources.demo]\n", '[sources.demo]\nnotify = ["ops", "failures"]\n')
+    path.write_text(text + CHANNELS.replace("URL", receiver.url), encoding="utf-8")
+    get_services.cache_clear()
+    return lab
+
+
+def arrived(receiver: FaultySource, channel: str = "ops") -> list[tuple[Any, ...]]:
+    """The event, run and state of each message that came in, in order; of digests the count."""
+    found = []
+    for each in receiver.requests:
+        if each.target == f"/{channel}":
+            data = json.loads(each.body)["data"]
+            found.append((data["event"], data.get("run"), data.get("state") or data.get("count")))
+    return found
+
+
+def waiting(lab: Lab, channel: str = "ops") -> int:
+    return len(lab.table.outbox.waiting(channel))
+
+
+def watched(lab: Lab, **settings: Any) -> str:
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.api.start(jobId=job_id, **{"pollIntervalSeconds": 60} | settings)
+    lab.host.advance(seconds=5)
+    return job_id
+
+
+def test_an_end_is_told_within_seconds_and_noted(notices: Lab, receiver: FaultySource) -> None:
+    job_id = watched(notices)
+    notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(seconds=3)
+    assert arrived(receiver) == [("ended", 1, "Succeeded")]
+    assert arrived(receiver, "failures") == []
+    event = json.loads(receiver.requests[0].body)
+    assert event["id"] == f"demo.{job_id}/1/1"
+    stored = notices.table.read(f"demo.{job_id}")
+    assert stored is not None
+    line = stored.log[-1]
+    assert (line.event, line.from_, line.to, line.reason) == (
+        "delivered",
+        "ended",
+        "ops",
+        "HTTP 204",
+    )
+    assert waiting(notices) == 0
+    notices.host.advance(hours=3)
+    assert len(receiver.requests) == 1
+
+
+def _stopped(lab: Lab, job_id: str) -> None:
+    assert lab.api.call("POST", f"/api/monitors/demo.{job_id}/stop").ok
+
+
+def _terminated(lab: Lab, job_id: str) -> None:
+    lab.host.terminate(f"demo.{job_id}", "enough")
+
+
+def _terminated_and_seen(lab: Lab, job_id: str) -> None:
+    lab.host.terminate(f"demo.{job_id}", "enough")
+    lab.host.wait_for(f"demo.{job_id}", "Terminated", minutes=1)
+    assert lab.api.get(f"demo.{job_id}")["monitor"]["state"] == "Terminated"
+
+
+def _terminated_and_started_over(lab: Lab, job_id: str) -> None:
+    lab.host.terminate(f"demo.{job_id}", "enough")
+    lab.host.wait_for(f"demo.{job_id}", "Terminated", minutes=1)
+    lab.host.advance(seconds=1)
+    assert lab.api.start(jobId=job_id)
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        (_stopped, "Stopped"),
+        (_terminated, "Terminated"),
+        (_terminated_and_seen, "Terminated"),
+        (_terminated_and_started_over, "Terminated"),
+    ],
+)
+def test_each_way_to_an_end_is_told(
+    notices: Lab, receiver: FaultySource, act: Callable[[Lab, str], None], state: str
+) -> None:
+    job_id = watched(notices)
+    act(notices, job_id)
+    notices.host.run_until(lambda: bool(arrived(receiver)), minutes=12)
+    assert arrived(receiver) == [("ended", 1, state)]
+
+
+def test_a_job_that_can_not_be_seen_is_told_and_that_it_is_seen_again(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    job_id = watched(notices)
+    notices.source.behave(job_id, "401")
+    notices.host.advance(minutes=30)
+    notices.source.behave(job_id, RUNNING)
+    notices.host.advance(minutes=30)
+    assert arrived(receiver) == [("blind", 1, "Monitoring"), ("seen", 1, "Monitoring")]
+
+
+def test_a_slow_job_is_told(notices: Lab, receiver: FaultySource) -> None:
+    watched(notices, warnAfterSeconds=300, stallAfterSeconds=900)
+    notices.host.advance(minutes=40)
+    assert [event for event, *_ in arrived(receiver)] == ["overdue", "stalled"]
+
+
+def test_a_silent_watch_is_told(notices: Lab, receiver: FaultySource) -> None:
+    job_id = watched(notices)
+    notices.host.suspend(f"demo.{job_id}")
+    notices.host.advance(minutes=30)
+    assert [event for event, *_ in arrived(receiver)] == ["stale"]
+
+
+def test_many_jobs_that_can_not_be_seen_are_one_message(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    jobs = [watched(notices) for _ in range(8)]
+    for job_id in jobs:
+        notices.source.behave(job_id, "401")
+    notices.host.advance(minutes=30)
+    assert arrived(receiver) == [("blind", None, 8)]
+    assert waiting(notices) == 0
+
+
+def test_a_receiver_that_was_down_for_hours_gets_all_once_in_order(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    receiver.behave("submit", Reply(503))
+    jobs = [watched(notices) for _ in range(3)]
+    for job_id in jobs:
+        notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(*jobs), minutes=2)
+    notices.host.advance(seconds=10)
+    again = notices.api.start(jobId=jobs[0], fresh=True, pollIntervalSeconds=60)
+    assert again["id"] == f"demo.{jobs[0]}"
+    notices.host.advance(hours=5)
+    assert waiting(notices) == 4
+    tried = len(receiver.requests)
+    assert tried < 60  # an attempt each quarter of an hour
+    receiver.behave("submit", Reply(204))
+    notices.host.advance(minutes=20)
+    assert waiting(notices) == 0
+    ids = [json.loads(each.body)["id"] for each in receiver.requests[tried:]]
+    assert sorted(ids) == sorted(set(ids))
+    assert len(ids) == 4
+    of_two_runs = [each for each in ids if each.startswith(f"demo.{jobs[0]}/")]
+    assert of_two_runs == [f"demo.{jobs[0]}/1/1", f"demo.{jobs[0]}/2/2"]
+
+
+def test_a_receiver_that_is_gone_for_a_day_is_given_up(
+    notices: Lab, receiver: FaultySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    receiver.behave("submit", Reply(500))
+    job_id = watched(notices)
+    notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(hours=23)
+    assert waiting(notices) == 1
+    notices.host.advance(hours=2)
+    assert waiting(notices) == 0
+    [event] = told(caplog, "noticeGivenUp")
+    assert (event["channel"], event["monitor"]) == ("ops", f"demo.{job_id}")
+    shown = notices.api.call("GET", "/api/channels").json()["channels"][0]["delivery"]
+    assert (shown["waiting"], shown["givenUp"], shown["lastError"]) == (0, 1, "HTTP 500")
+    receiver.behave("submit", Reply(204))
+    receiver.requests.clear()
+    again = notices.api.call("POST", "/api/channels/ops/resend")
+    assert again.json() == {"resent": 1, "left": 0}
+    notices.host.advance(seconds=3)
+    assert [json.loads(each.body)["id"] for each in receiver.requests] == [f"demo.{job_id}/1/1"]
+    [notice] = notices.api.get(f"demo.{job_id}")["notices"]
+    assert (notice["event"], notice["channels"]["ops"]["state"]) == ("ended", "delivered")
+    assert notices.table.outbox.given_up("ops") == []
+
+
+def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(
+    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", "1")
+    get_services.cache_clear()
+    monkeypatch.setattr("domain.notices.outbox.GIVEN_UP_AFTER", timedelta(days=10))
+    receiver.behave("submit", Reply(500))
+    job_id = watched(notices)
+    notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(hours=30)
+    assert notices.state(job_id) == "Succeeded"
+    receiver.behave("submit", Reply(204))
+    notices.host.advance(hours=2)
+    assert notices.state(job_id) == "nothing"
+    found = notices.table._table.query("PartitionKey eq @id", {"id": f"demo.{job_id}"})
+    assert not list(found)
+
+
+def test_a_start_names_its_own_channels_or_nobody(notices: Lab, receiver: FaultySource) -> None:
+    quiet, loud = watched(notices, notify=[]), watched(notices, notify=["ops"])
+    for job_id in (quiet, loud):
+        notices.source.behave(job_id, {"status": "failed"})
+    notices.host.run_until(notices.ended(quiet, loud), minutes=2)
+    notices.host.advance(minutes=6)
+    assert len(receiver.requests) == 1
+    assert arrived(receiver) == [("ended", 1, "Failed")]
+    answer = notices.api.post({"jobId": "x", "notify": ["ops", "nobody"]})
+    assert answer.status_code == 400
+    [fault] = answer.json()["errors"]
+    assert fault["field"] == "notify"
+    assert "nobody" in fault["message"]
+    assert "there are: ops, failures" in fault["message"]
+
+
+def an_end_to_tell(receiver: FaultySource) -> Callable[[Lab], Act]:
+    """A watch of a job that has ended, from its start to the message."""
+
+    def prepare(lab: Lab) -> Act:
+        job_id = new_job_id()
+        lab.source.behave(job_id, DONE)
+        receiver.requests.clear()
+
+        def watch() -> None:
+            lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+            lab.host.advance(seconds=10)
+
+        return Act(job_id, watch)
+
+    return prepare
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", How)
+def test_an_end_is_told_wherever_its_way_is_cut_off(
+    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2: once; twice only if the host died between sending and noting."""
+    twice = 0
+    rounds = cuts(notices, monkeypatch, how, an_end_to_tell(receiver), least=10, activities=True)
+    for cut in rounds:
+        notices.host.run_until(notices.ended(cut.job_id), minutes=30)
+        notices.host.advance(minutes=30)
+        assert waiting(notices) == 0, cut
+        ids = [json.loads(each.body)["id"] for each in receiver.requests]
+        assert set(ids) == {f"demo.{cut.job_id}/1/1"}, cut
+        stored = notices.table.read(f"demo.{cut.job_id}")
+        assert stored is not None
+        assert [line.event for line in stored.log].count("delivered") == 1, cut
+        twice += len(ids) - 1
+    assert twice <= (5 if how is How.KILLED else 0)  # the reads and the transaction of the note
