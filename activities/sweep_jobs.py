@@ -134,7 +134,7 @@ class _Run:
         if needs(seen) and poll.outcome.unseen:
             self._trouble.append(seen)  # for later: it may be the whole source
         elif needs(seen):
-            await self._sweeper.take(seen)
+            return await self._sweeper.take(seen) or not self._sweeper.late
         return True
 
     def _ask(self, job_id: str) -> Poll | None:

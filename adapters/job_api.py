@@ -83,7 +83,7 @@ class JobApi:
             until: When to give up at the latest, on the clock of `time.monotonic`.
         """
         try:
-            request = source.list_request(since, at)
+            request = source.list_request(since, now, at)
         except ValueError as error:  # a position that a source of before gave
             return Page(trouble=Outcome.UNREACHABLE, whole=False, detail=str(error)), 0
         try:

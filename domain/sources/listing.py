@@ -13,7 +13,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -26,7 +26,10 @@ from domain.sources.request import LookEndpoint, Request, template_of
 from domain.sources.tree import leaves, map_texts
 from domain.sources.url import url_faults
 
-SINCE = "{since}"
+SINCE, UNTIL = "{since}", "{until}"
+_AHEAD = timedelta(days=1)
+"""The time that `{until}` stands for, from now on: clocks differ, and zones do."""
+
 _BRACES = re.compile(r"\{[^{}]*\}")
 _NEXT_LINK = re.compile(r"<([^<>]*)>[^<>,]*?;\s*rel=\"?next\"?", re.IGNORECASE)
 _MILLISECONDS = 1e11  # a greater number counts milliseconds: seconds would be in the year 5138
@@ -73,7 +76,8 @@ class OffsetPages(Table):
     """The request says where its page begins. A page with fewer items than `size` is the last.
 
     Attributes:
-        name: The parameter of the query that says it.
+        name: The parameter that says it.
+        place: Whether that is one of the query, or a member of the body.
         size: How many items a full page has.
         first: The value for the first page.
         step: From one page to the next: as many as a page has, or 1 where pages are numbered.
@@ -81,6 +85,7 @@ class OffsetPages(Table):
 
     kind: Literal["offset"]
     name: ParameterName
+    place: Literal["query", "body"] = "query"
     size: int = Field(ge=1, le=10_000)
     first: int = Field(default=0, ge=0)
     step: int | None = Field(default=None, ge=1, le=10_000)
@@ -150,10 +155,10 @@ class ListEndpoint(LookEndpoint):
     def _fit_url(cls, url: str, info: ValidationInfo) -> str:
         allow_http = (info.context or {}).get("allow_http") is True
         faults = url_faults(url, allow_http=allow_http)
-        if re.search("[{}]", url.replace(SINCE, "")):
-            faults.append(f"has a placeholder other than {SINCE}")
-        if SINCE in url.partition("?")[0]:
-            faults.append(f"must hold {SINCE} in its query and nowhere else")
+        if re.search("[{}]", url.replace(SINCE, "").replace(UNTIL, "")):
+            faults.append(f"has a placeholder other than {SINCE} and {UNTIL}")
+        if any(each in url.partition("?")[0] for each in (SINCE, UNTIL)):
+            faults.append(f"must hold {SINCE} and {UNTIL} in its query and nowhere else")
         if faults:
             raise ValueError("; ".join(faults))
         return url
@@ -175,7 +180,7 @@ class ListEndpoint(LookEndpoint):
     @check("pages")
     @classmethod
     def _fit_pages(cls, pages: Pages | None, info: ValidationInfo) -> Pages | None:
-        if isinstance(pages, TokenPages) and pages.place == "body":
+        if isinstance(pages, TokenPages | OffsetPages) and pages.place == "body":
             body = info.data.get("body")
             if info.data.get("method") == "GET" or not isinstance(body, dict | None):
                 raise ValueError("place must be query: the request has no body with members")
@@ -185,19 +190,22 @@ class ListEndpoint(LookEndpoint):
         """The position of the first page; None if the request names none."""
         return str(self.pages.first) if isinstance(self.pages, OffsetPages) else None
 
-    def request(self, headers: Mapping[str, str], since: datetime, at: str | None) -> Request:
+    def request(
+        self, headers: Mapping[str, str], since: datetime, now: datetime, at: str | None
+    ) -> Request:
         """The request for the page at a position; None is the first. ValueError for a bad link."""
-        time = self._time(since)
-        url = self.url.replace(SINCE, quote(str(time), safe=""))
-        body = map_texts(
-            template_of(self.body, headers),
-            lambda text, _: time if text == SINCE else text.replace(SINCE, str(time)),
-        )
+        times = {SINCE: self._time(since), UNTIL: self._time(now + _AHEAD)}
+        url, body = self.url, template_of(self.body, headers)
+        for name, time in times.items():
+            url = url.replace(name, quote(str(time), safe=""))
+        body = map_texts(body, lambda text, _: _filled(text, times))
         match self.pages:
             case LinkPages() if at is not None:
                 url = self._followed(url, at)
             case TokenPages(name=name, place="body") if at is not None:
                 body = {**(body or {}), name: at}
+            case OffsetPages(name=name, place="body") if at is not None:
+                body = {**(body or {}), name: int(at)}
             case TokenPages(name=name) | OffsetPages(name=name) if at is not None:
                 url = f"{url}{'&' if '?' in url else '?'}{quote(name)}={quote(at, safe='')}"
         return Request(method=self.method, url=url, headers=headers, body=body)
@@ -229,7 +237,7 @@ class ListEndpoint(LookEndpoint):
             if link is None:
                 return None
             text = link[1]
-        return self._followed(self.url.replace(SINCE, ""), text)
+        return self._followed(self.url.replace(SINCE, "").replace(UNTIL, ""), text)
 
     def _time(self, since: datetime) -> str | int:
         if self.since_format == "iso":
@@ -249,6 +257,15 @@ class ListEndpoint(LookEndpoint):
         return target
 
 
+def _filled(text: str, times: Mapping[str, str | int]) -> str | int:
+    """A text of a body with its times; one that is nothing but a time may become a number."""
+    if text in times:
+        return times[text]
+    for name, time in times.items():
+        text = text.replace(name, str(time))
+    return text
+
+
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
@@ -264,8 +281,8 @@ def _body_faults(body: object) -> Iterator[str]:
         where = ".".join(str(step) for step in path)
         match leaf:
             case str():
-                if {*_BRACES.findall(leaf)} - {SINCE} and "{job" in leaf:
-                    yield f"has a placeholder other than {SINCE} (at {where})"
+                if {*_BRACES.findall(leaf)} - {SINCE, UNTIL} and "{job" in leaf:
+                    yield f"has a placeholder other than {SINCE} and {UNTIL} (at {where})"
             case None | bool() | int():
                 pass
             case float() if math.isfinite(leaf):

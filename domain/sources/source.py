@@ -182,11 +182,11 @@ class Source(Peer):
         """The request that asks for a job; raises ValueError for "", "." and ".."."""
         return self._about(self.status, job_id)
 
-    def list_request(self, since: datetime, at: str | None) -> Request:
+    def list_request(self, since: datetime, now: datetime, at: str | None) -> Request:
         """The request for a page of the list; ValueError if there is no list, or a bad position."""
         if self.list is None:
             raise ValueError(f"{self.name} has no list")
-        return self.list.request(self._headers(self.list), since, at)
+        return self.list.request(self._headers(self.list), since, now, at)
 
     def submit_request(self, job: Mapping[str, object]) -> tuple[Request, str | None]:
         """The request that starts a job, and the job's id where the caller names all of it.

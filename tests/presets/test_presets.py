@@ -2,13 +2,14 @@
 
 `samples/NAME.json` holds for a preset: the parameters of an example; the request of a poll, and an
 answer for every status that the documentation lists, with the outcome that it means; the request
-that starts a job, its answer and the job's id; the request that cancels it. Each names the page.
+that starts a job, its answer and the job's id; the request that cancels it; and, if the preset has
+a list, its request, an answer, and the request for the page after that. Each names the page.
 """
 
 import json
 import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from domain.sources.auth import ManagedIdentityAuth
 from domain.sources.faults import FaultList
 from domain.sources.file import load_sources
 from domain.sources.hint import events_in
+from domain.sources.page import read_page
 from domain.sources.poll import read_poll
 from domain.sources.preset import Preset, parameters_in, read_preset
 from domain.sources.request import Request
@@ -40,6 +42,7 @@ SAMPLES: dict[str, Any] = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
     for file in sorted((ROOT / "tests/presets/samples").glob("*.json"))
 }
+LISTED = sorted(name for name, sample in SAMPLES.items() if "list" in sample)
 each_preset = pytest.mark.parametrize("name", sorted(PRESETS))
 each_sample = pytest.mark.parametrize("name", sorted(SAMPLES))
 
@@ -186,3 +189,21 @@ def test_a_hint_of_the_system_names_its_jobs(name: str) -> None:
     for case in cases:
         events = events_in(json.dumps(case["body"]).encode(), "application/json")
         assert jobs_in(source, events) == case["jobs"]
+
+
+def test_a_preset_with_a_list_has_a_sample_of_that() -> None:
+    assert {n for n in NAMES if "list" in preset_of(n).table} == {*LISTED}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_list(name: str) -> None:
+    sample = SAMPLES[name]["list"]
+    assert sample["source"] in preset_of(name).documentation
+    source, since = source_of(name), NOW - timedelta(days=1)
+    assert_sends(source.list_request(since, NOW, None), sample)
+    body = json.dumps(sample["answer"]).encode()
+    page = read_page(source, None, Answer(200, {}, body), NOW)
+    found = [(s.job_id, s.poll and s.poll.outcome, s.updated) for s in page.sights]
+    assert found == [(i, o, datetime.fromisoformat(at)) for i, o, at in sample["sights"]]
+    assert (page.whole, page.trouble) == (True, None)
+    assert source.list_request(since, NOW, page.next).body == sample["next"]

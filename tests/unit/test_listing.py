@@ -113,8 +113,22 @@ def test_every_fault_is_told_at_once() -> None:
     [("iso", "2030-01-01T12:00:00Z"), ("unix", "1893499200"), ("unix_ms", "1893499200000")],
 )
 def test_the_time_is_written_as_the_source_wants_it(form: str, written: str) -> None:
-    request = source(SINCE, f'list.since_format = "{form}"').list_request(AT, None)
+    request = source(SINCE, f'list.since_format = "{form}"').list_request(AT, AT, None)
     assert parse_qsl(urlsplit(request.url).query) == [("after", written)]
+
+
+def test_a_source_may_want_an_upper_limit_too() -> None:
+    lines = SINCE.replace("{since}", "{since}&before={until}")
+    request = source(lines).list_request(AT, AT, None)
+    assert request.url.endswith("before=2030-01-02T12%3A00%3A00Z")
+
+
+def test_an_offset_stands_in_a_body_as_well() -> None:
+    pages = BY_OFFSET.replace(" }", ', place = "body" }')
+    asked = source(LIST, 'list.method = "POST"', pages)
+    assert asked.list
+    assert asked.list.first_position() == "0"
+    assert asked.list_request(AT, AT, "2").body == {"offset": 2}
 
 
 def test_the_time_stands_in_a_body_as_well() -> None:
@@ -126,7 +140,7 @@ def test_the_time_stands_in_a_body_as_well() -> None:
         'list.since_format = "unix"',
         BY_TOKEN.replace(" }", ', place = "body" }'),
     )
-    request = source(*lines).list_request(AT, "abc")
+    request = source(*lines).list_request(AT, AT, "abc")
     stamp = int(AT.timestamp())
     assert request.body == {"after": stamp, "text": f"from {stamp}", "page_token": "abc"}
 
@@ -249,12 +263,12 @@ def test_an_offset_ends_at_a_page_that_is_not_full() -> None:
     ],
 )
 def test_a_request_names_its_page(pages: str, at: str | None, query: str) -> None:
-    assert urlsplit(source(LIST, pages).list_request(AT, at).url).query == query
+    assert urlsplit(source(LIST, pages).list_request(AT, AT, at).url).query == query
 
 
 def test_a_stored_link_to_elsewhere_is_not_asked_for() -> None:
     with pytest.raises(ValueError, match="origin"):
-        source(LIST, BY_LINK).list_request(AT, "https://elsewhere.example/")
+        source(LIST, BY_LINK).list_request(AT, AT, "https://elsewhere.example/")
 
 
 @pytest.mark.parametrize("value", [None, True, "", "soon", [], {}, -5, 1e300, float("inf")])
