@@ -118,7 +118,9 @@ def _heartbeat(
 ) -> Poll:
     """Write what a poll saw, if it is worth it; the poll with what its watch must know of the row.
 
-    A wish to stop that comes after the row was read brings a hint, so that another poll reads it.
+    A sweep compares its look with the last poll in the row, so where one sweeps each poll is
+    written. A wish to stop that comes after the row was read brings a hint, so that another poll
+    reads it.
     """
 
     def heartbeat(current: MonitorRow) -> transitions.Change | None:
@@ -126,7 +128,11 @@ def _heartbeat(
 
     row = known.row
     change = heartbeat(row)
-    if change and not (change.notices or transitions.worth_writing(row, change.row, watch)):
+    source = services.sources.known(row.source)
+    swept = source is not None and source.sweeps
+    if change and not (
+        swept or change.notices or transitions.worth_writing(row, change.row, watch)
+    ):
         return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
     try:
         written = services.monitors.change(row.id, heartbeat, known)

@@ -157,8 +157,12 @@ def _asks(todo: ToDo) -> bool:
 
 
 def _is_done(row: MonitorRow, seen: Seen) -> bool:
-    """Whether the row has all that a sweep saw, and not a progress that is to be written later."""
-    return not _to_do(row, seen._replace(look=seen.look._replace(progress_every=_NOW))).status
+    """Whether the row has all that a sweep saw, and not a progress that is to be written later.
+
+    A watch whose first poll is on its way is not done with: that poll may have asked before.
+    """
+    at_once = seen._replace(look=seen.look._replace(progress_every=_NOW))
+    return row.outcome is not None and not _to_do(row, at_once).status
 
 
 def _to_do(row: MonitorRow, seen: Seen) -> ToDo:

@@ -232,7 +232,8 @@ class ToDo(NamedTuple):
     """What a sight asks for; nothing if all is false.
 
     Attributes:
-        status: Whether status, progress and message are to be written.
+        status: Whether status, progress and message are to be written. Not again for a state that
+            the watch was woken for: its polls, which see otherwise, have the word.
         listed: Whether the job is named by a complete list now; None if that stays.
         wake: The state to wake the watch for.
         clear: Whether list and polls agree again.
@@ -262,7 +263,7 @@ def to_do(mark: Mark, sight: Sight, look: Look, *, polled: bool = False) -> ToDo
     if listed is mark.listed:
         listed = None
     return ToDo(
-        status=_is_news(mark, sight, look),
+        status=_is_news(mark, sight, look) and (key is None or key != mark.woken_for),
         listed=listed,
         wake=key if key and not _is_woken(mark, key, look, polled=polled) else None,
         clear=key is None and mark.woken_for is not None,

@@ -280,6 +280,28 @@ def test_a_poll_that_asked_after_the_list_wins(lab: Swept) -> None:
     assert lab.row(f"full.{job_id}").raw_status == "processing"
 
 
+@sweeping("changes")
+def test_an_end_that_a_list_tells_before_the_first_poll_is_stored_wakes_the_watch(
+    lab: Swept,
+) -> None:
+    """The poll asked before the job ended, and the list may not name that job again."""
+    other, job_id = new_job_id(), new_job_id()
+    lab.names("changes")
+    lab.begin(other, source="changes", minutes=1)
+    asked_at, known = lab.host.now, lab.row(f"changes.{other}")
+    never = ("outcome", "raw_status", "last_poll_at", "next_poll_at")
+    fresh = {"id": f"changes.{job_id}", "job_id": job_id, "polls": 0, **dict.fromkeys(never)}
+    row = known.model_copy(update=fresh)
+    assert lab.table.claim(row)
+    lab.names("changes", {"id": job_id, **DONE, "at": asked_at.isoformat()})
+    lab.host.advance(minutes=1)
+    assert not lab.row(row.id).woken_for
+    poll = Poll(outcome=Outcome.RUNNING, raw_status="processing")
+    lab.table.change(row.id, lambda now: transitions.polled(now, row.run, poll, asked_at))
+    lab.host.advance(minutes=1)
+    assert str(lab.row(row.id).woken_for).startswith("succeeded completed")
+
+
 # -- a list may say anything ----------------------------------------------------------------------
 
 
@@ -297,6 +319,12 @@ LIES: dict[str, Callable[[str], Any]] = {
     "a bad token": lambda job: {"jobs": [{"id": job, **RUNNING}], "next": {"a": 1}},
     "from the future": lambda job: {
         "jobs": [{"id": job, "status": "failed", "at": "9999-01-01T00:00:00Z"}]
+    },
+    "twice": lambda job: {
+        "jobs": [{"id": job, **DONE}, {"id": job, **RUNNING}, {"id": job, "status": "failed"}]
+    },
+    "no numbers": lambda job: {
+        "jobs": [{"id": job, **RUNNING, "progress": "-1e999", "message": {"a": ["b"]}, "at": -7}]
     },
     "huge": lambda _: "huge",
     "broken": lambda _: "half-json",
@@ -338,6 +366,10 @@ def test_a_list_that_tells_otherwise_wakes_once_and_leaves_the_rest_to_polls(lab
     row = lab.row(f"full.{job_id}")
     assert (row.swept, row.woken_for) == (False, "succeeded completed")
     assert 9 <= lab.polls(job_id) - before <= 12
+    stored = lab.table.read(row.id)
+    assert stored
+    told = [line.to for line in stored.log if line.event == "status"]
+    assert told == ["processing", "completed", "processing"]  # and not again each minute
     assert lab.sweep("full").woken == 0
     lab.names("full", job_id)
     lab.host.advance(minutes=3)
@@ -665,6 +697,10 @@ def test_a_watch_that_wants_shorter_intervals_polls_for_itself(lab: Swept) -> No
     lab.api.start(source="full", jobId=job_id, pollIntervalSeconds=20)
     lab.host.advance(minutes=5)
     assert lab.polls(job_id) >= 14
+    for _ in range(3):
+        # Each poll is written: the latest look wins, so a sweep must know of it.
+        assert lab.row(f"full.{job_id}").polls == lab.polls(job_id)
+        lab.host.advance(seconds=20)
 
 
 def test_an_overdue_job_is_told_in_time(lab: Swept) -> None:
