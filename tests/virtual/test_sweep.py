@@ -470,6 +470,17 @@ def test_the_cursor_moves_after_the_last_page_only(
         ]
 
 
+@sweeping("changes")
+@pytest.mark.parametrize("trouble", ["500", "half-json", {"jobs": [], "next": {"a": 1}}])
+def test_the_cursor_stays_if_a_page_fails(lab: Swept, trouble: str | Body) -> None:
+    """Rule 2: the changes on the pages that nobody read are asked for again."""
+    page: Body = {"jobs": [{"id": "x", **RUNNING, "at": at(5)}], "next": "2"}
+    lab.source.behave("changes", page, trouble, {"jobs": []})
+    lab.host.advance(minutes=4)
+    sweep = lab.sweep("changes")
+    assert (len(lab.asked("changes")) >= 4, sweep.failures, sweep.cursor) == (True, 0, None)
+
+
 def test_a_watch_is_woken_again_after_a_crash_before_its_hint(
     lab: Swept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -499,8 +510,16 @@ def test_a_list_that_is_too_long_for_one_sweep_is_read_on(lab: Swept) -> None:
     }
     for number in range(4):
         pages[str(number)]["next"] = str(number + 1)
-    lab.source.behave("changes", *(pages[str(n)] for n in range(5)), {"jobs": []})
+    cursors = []
+
+    def read_on() -> Body:
+        cursors.append(lab.sweep("changes").cursor)
+        return pages["3"]
+
+    first = [pages[str(n)] for n in range(3)]
+    lab.source.behave("changes", *first, read_on, pages["4"], {"jobs": []})
     lab.host.advance(minutes=2)
+    assert cursors == [None]
     pages_asked = [each.get("page", ["0"])[0] for each in lab.asked("changes")]
     begin = pages_asked.index("1") - 1
     assert pages_asked[begin : begin + 5] == ["0", "1", "2", "3", "4"]
