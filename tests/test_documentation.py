@@ -53,6 +53,27 @@ def documented_events() -> dict[str, set[str]]:
     return {event: set(re.findall(r"`(\w+)`", fields)) for event, fields in rows}
 
 
+def differences() -> Iterator[str]:
+    """The first column of the tables of devhost's README that say how it differs."""
+    text = (ROOT / "devhost/README.md").read_text(encoding="utf-8")
+    for row in text.partition("## Left out on purpose")[2].splitlines():
+        if row.startswith("| ") and not row.startswith(("| Part |", "| Case |")):
+            yield row.split(" | ")[0].removeprefix("| ")
+
+
+def shown_differences() -> Iterator[str]:
+    """The cases that tests are marked with."""
+    for folder in ("tests/devhost", "tests/conformance"):
+        for file in (ROOT / folder).glob("test_*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".difference"):
+                    yield ast.literal_eval(node.args[0])
+
+
+def test_each_difference_of_devhost_is_shown_by_a_test() -> None:
+    assert sorted(differences()) == sorted(set(shown_differences()))
+
+
 def test_the_events_are_those_of_the_code() -> None:
     told: dict[str, set[str]] = {}
     for event, fields in told_events():

@@ -115,6 +115,7 @@ def test_an_event_that_comes_after_the_decision_goes_along(hub: Hub) -> None:
     assert hub.end(id_)["output"] == "after"
 
 
+@pytest.mark.difference("Continue-as-new, over and over, without awaiting")
 def test_a_loop_that_never_awaits_fails(hub: Hub, other_host: str | None) -> None:
     """Another host spins for ever; devhost gives up after a thousand generations."""
     if other_host:

@@ -150,6 +150,7 @@ def test_a_sub_orchestration_may_be_given_an_id(hub: Hub) -> None:
     assert hub.status(child)["output"] == 1
 
 
+@pytest.mark.difference("A sub-orchestration under the id of a live instance")
 def test_a_sub_orchestration_may_not_take_the_id_of_a_live_instance(
     hub: Hub, other_host: str | None
 ) -> None:
@@ -198,6 +199,7 @@ def test_an_exception_without_text_is_named_by_its_class(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\u0000", "$OutOfProcData$:", "\n\n$OutOfProcData$:{}"])
+@pytest.mark.difference("A lone surrogate in an orchestrator's exception")
 def test_odd_texts_of_exceptions_are_survived(hub: Hub, other_host: str | None, text: str) -> None:
     if other_host and text == "\ud800":
         pytest.skip("another host leaves such an instance running")
@@ -205,6 +207,9 @@ def test_odd_texts_of_exceptions_are_survived(hub: Hub, other_host: str | None, 
     assert hub.output("GetInput", 1) == 1
 
 
+@pytest.mark.difference(
+    "Output that is no JSON, a raise after continue-as-new, once an activity ran"
+)
 def test_an_output_that_is_no_json_fails_the_instance(hub: Hub) -> None:
     assert "set is not JSON serializable" in hub.failure("OutputSet")
 

@@ -90,6 +90,7 @@ def test_a_page_that_is_just_full_is_the_last(hub: Hub, many: str) -> None:
 
 
 @pytest.mark.parametrize("top", ["0", "1e99", "abc", "", "99999999999", "1.5", "inf", "٣"])
+@pytest.mark.difference("A `top` of 0")
 def test_a_top_that_makes_no_sense_is_none(
     hub: Hub, many: str, other_host: str | None, top: str
 ) -> None:

@@ -128,6 +128,7 @@ def test_live_instances_stay_when_ended_ones_are_named_with_them(hub: Hub) -> No
 
 
 @pytest.mark.parametrize("statuses", ["", "completed", "Nonsense", "Running", "Running,Pending"])
+@pytest.mark.difference("Purge by filter without a terminal status")
 def test_without_a_terminal_status_live_instances_stay(
     hub: Hub, other_host: str | None, statuses: str
 ) -> None:

@@ -84,6 +84,7 @@ def test_ids_that_are_refused_or_replaced(hub: Hub, path: str, code: int) -> Non
         assert answer.json()["id"] not in ("", "/")
 
 
+@pytest.mark.difference("An instance id of white space")
 def test_an_id_of_white_space_is_refused(hub: Hub, other_host: str | None) -> None:
     """There it poisons the queue, and each redelivery backs off all orchestrations."""
     if other_host:
@@ -103,6 +104,7 @@ def test_text_that_xml_can_not_carry_is_500(hub: Hub, sign: str) -> None:
     assert hub.status(id_)["runtimeStatus"] == "Running"
 
 
+@pytest.mark.difference("U+FFFE or U+FFFF in an activity's or child's end, without Base64")
 def test_an_activity_whose_result_no_queue_can_carry(hub: Hub, other_host: str | None) -> None:
     if other_host:
         pytest.skip("it would stall the hub")
@@ -136,8 +138,14 @@ def test_an_empty_body_is_no_input(hub: Hub) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"nonsense", b'{"a":1}}', b"[" * 100_000, b"[1,2", b"\xff\xfe", b" ", b"{a:1}", b"'x'", b"01"],
+    [
+        *(b"nonsense", b'{"a":1}}', b"[" * 100_000, b"[1,2", b"\xff\xfe", b" "),
+        *(b"{a:1}", b"'x'", b'{"a":1,}', b"01", b"0x10", b"undefined", b'/*c*/{"a":1}'),
+    ],
 )
+@pytest.mark.difference("A body that begins with a comment")
+@pytest.mark.difference("`{a:1}`, `'x'`, `{\"a\":1,}`, `01`, `0x10`, `undefined`; events `1 2`")
+@pytest.mark.difference("A start with `[1,2`, bytes that are no text, one blank")
 def test_a_body_that_is_no_json_is_400(hub: Hub, other_host: str | None, body: bytes) -> None:
     """The Functions host takes some of it; see devhost/README.md."""
     if other_host and body not in (b"nonsense", b'{"a":1}}'):
@@ -164,6 +172,7 @@ def test_a_number_that_is_none_is_text(hub: Hub, number: str) -> None:
 
 
 @pytest.mark.parametrize(("charset", "body"), [("odd", b"{}"), ("utf-7", b"{+2AA-}")])
+@pytest.mark.difference("A charset that is unknown")
 def test_a_charset_that_nobody_knows_is_refused(
     hub: Hub, other_host: str | None, charset: str, body: bytes
 ) -> None:
@@ -342,8 +351,10 @@ def test_a_polling_interval_over_the_timeout_is_400(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [("abc", 202), ("-1", 202), ("nan", 400), ("1e99", 400), ("inf", 400)]
+    ("number", "code"),
+    [("abc", 202), ("-1", 202), ("nan", 400), ("1e99", 400), ("inf", 400), ("86401", 400)],
 )
+@pytest.mark.difference("A wait of more than a day")
 def test_a_wait_of_nonsense_is_none_or_refused(
     hub: Hub, other_host: str | None, number: str, code: int
 ) -> None:
@@ -392,6 +403,7 @@ def test_an_instance_that_ended_is_replaced(hub: Hub, status: str) -> None:
     assert [e["EventType"] for e in hub.history(id_)] == ["ExecutionStarted"]
 
 
+@pytest.mark.difference("Several first starts of one id at once")
 def test_of_many_starts_at_once_one_wins(hub: Hub, other_host: str | None) -> None:
     """The Functions host may tell several that they won; devhost never does."""
     id_ = new_id()

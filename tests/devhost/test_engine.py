@@ -23,6 +23,7 @@ from devhost.clock import SystemClock
 from devhost.engine import AlreadyExists, Engine
 from devhost.events import EventType, event
 from devhost.store import Instance, Store
+from devhost.worker import FunctionFailed
 from tests.devhost.by_hand import FakeWorker, HandEngine
 
 Context = df.DurableOrchestrationContext
@@ -115,6 +116,7 @@ def test_an_orchestrator_that_raises_fails_with_its_text() -> None:
 
 
 @pytest.mark.parametrize("call", ["call_activity", "call_sub_orchestrator"])
+@pytest.mark.difference("An activity or sub-orchestrator of an unknown name")
 def test_work_that_nobody_can_do_fails_the_instance_at_once(call: str) -> None:
     def hopeful(context: Context) -> Steps:
         yield getattr(context, call)("nobody")
@@ -224,6 +226,33 @@ def test_a_clock_that_is_set_back_does_not_change_the_order_of_what_was_sent() -
 # -- generations do not mix -------------------------------------------------------------------
 
 
+@pytest.mark.difference("A retry interval over six days")
+def test_a_long_retry_interval_is_waited_for() -> None:
+    week = 7 * 86_400
+
+    def retries(context: Context) -> Steps:
+        options = df.RetryOptions(week * 1_000, 2)
+        return (yield context.call_activity_with_retry("flaky", options, None))
+
+    answers: list[Any] = [FunctionFailed("not yet"), "now"]
+
+    def flaky(_: object) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, FunctionFailed):
+            raise answer
+        return answer
+
+    engine = engine_of(retries, flaky=flaky)
+    start(engine, "retries")
+    engine.run()
+    engine.sleep(week - 60)
+    assert not engine.waiting
+    engine.sleep(60)
+    engine.run()
+    assert output(engine) == "now"
+
+
+@pytest.mark.difference("A cancelled timer")
 def test_a_timer_of_an_earlier_generation_does_not_fire_into_the_next() -> None:
     def generations(context: Context) -> Steps:
         number: Any = context.get_input()
@@ -383,6 +412,7 @@ def terminate(engine: HandEngine, reason: str = "enough", id_: str = "i") -> Non
     engine.turns()
 
 
+@pytest.mark.difference("A message to a suspended instance")
 def test_a_suspended_instance_holds_results_events_and_timers_until_it_is_resumed() -> None:
     def holds(context: Context) -> Steps:
         order = []
@@ -824,6 +854,29 @@ def test_many_instances_at_once() -> None:
     assert engine.stop()
     assert engine.idle
     assert not engine.died
+
+
+@pytest.mark.difference("Orchestrators")
+def test_orchestrators_run_one_after_the_other() -> None:
+    """Where several run at once, one that blocks holds up less; none may rely on that."""
+    running, most = [], []
+
+    def alone(context: Context) -> Steps:
+        running.append(context.instance_id)
+        most.append(len(running))
+        time.sleep(0.005)  # long enough to meet another, were there one
+        running.remove(context.instance_id)
+        yield context.call_activity("quick", None)
+
+    engine = Running(FakeWorker({"alone": alone}, {"quick": _activity(lambda _: None)}))
+    engine.start()
+    for number in range(8):
+        engine.create("alone", f"i{number}", json.dumps("null"))
+    for number in range(8):
+        engine.ends(f"i{number}")
+    assert engine.stop()
+    assert set(most) == {1}
+    assert len(most) == 16
 
 
 def test_a_stop_tells_of_an_activity_that_does_not_end_and_the_next_start_runs_it_again(

@@ -31,6 +31,10 @@ def log(req: func.HttpRequest) -> str:
     thread.start(); thread.join()
     return ""
 
+@strangers.route(route="locked", auth_level=func.AuthLevel.ADMIN)
+def locked(req: func.HttpRequest) -> str:
+    return "open"
+
 @strangers.route(route="slow")
 def slow(req: func.HttpRequest) -> str:
     time.sleep(3)
@@ -132,6 +136,15 @@ def test_what_is_left_out_is_told_at_the_start(host: Devhost) -> None:
         assert f"left out: uses {uses}" in said
 
 
+@pytest.mark.difference("Keys and authorization levels")
+def test_nothing_asks_for_a_key(hub: Hub) -> None:
+    assert hub.send("GET", "/api/locked").text == "open"
+    assert hub.ask("GET", "/instances").status_code == 200
+
+
+@pytest.mark.difference(
+    "Other triggers and bindings (queue, blob, Event Grid, warm-up, output bindings, ...)"
+)
 def test_a_route_that_is_left_out_answers_501(host: Devhost, hub: Hub) -> None:
     answer = hub.send("GET", "/api/queued")
     assert answer.status_code == 501
@@ -165,6 +178,7 @@ def test_a_line_without_an_invocation_id_is_marked(host: Devhost, hub: Hub) -> N
     assert "root: [not in Azure: no invocation id] said in a thread of its own" in logged(host)
 
 
+@pytest.mark.difference("A function over `functionTimeout`")
 def test_the_function_timeout_ends_a_call(host: Devhost, hub: Hub) -> None:
     answer = hub.send("GET", "/api/slow")
     assert answer.status_code == 500
@@ -188,6 +202,7 @@ def test_a_newer_version_fails_if_host_json_says_so(hub: Hub) -> None:
     )
 
 
+@pytest.mark.difference("`AnyState` over a live instance")
 def test_a_live_instance_is_replaced_if_host_json_says_so(hub: Hub) -> None:
     id_ = hub.start("waits", {"a": 1})
     hub.wait(id_, "Running")

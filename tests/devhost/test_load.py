@@ -185,6 +185,7 @@ def test_what_the_worker_refuses_is_refused_for_its_reason(
     assert why in said
 
 
+@pytest.mark.difference("Retry policies (`@app.retry`) of other functions than timers")
 def test_a_retry_policy_is_for_timers_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
