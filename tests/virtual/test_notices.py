@@ -32,6 +32,12 @@ kind = "webhook"
 url = "URL/failures"
 allow_http = true
 filter = { states = ["Failed"] }
+
+[channels.steps]
+kind = "webhook"
+url = "URL/steps"
+allow_http = true
+filter = { events = ["progress"] }
 """
 
 
@@ -44,10 +50,10 @@ def receiver() -> Any:
 
 @pytest.fixture
 def notices(lab: Lab, receiver: FaultySource) -> Lab:
-    """The source `demo` tells both channels, `hasty` none."""
+    """The source `demo` tells all channels, `hasty` none."""
     path = Path(os.environ["JOB_SOURCES_FILE"])
     text = path.read_text(encoding="utf-8")
-    text = text.replace("[sources.demo]\n", '[sources.demo]\nnotify = ["ops", "failures"]\n')
+    text = text.replace("[sources.demo]\n", '[sources.demo]\nnotify = ["ops", "failures", "steps"]\n')
     path.write_text(text + CHANNELS.replace("URL", receiver.url), encoding="utf-8")
     get_services.cache_clear()
     return lab
@@ -154,6 +160,18 @@ def test_a_slow_job_is_told(notices: Lab, receiver: FaultySource) -> None:
     assert [event for event, *_ in arrived(receiver)] == ["overdue", "stalled"]
 
 
+def test_what_a_poll_finds_is_told_within_seconds(notices: Lab, receiver: FaultySource) -> None:
+    job_id = watched(notices, warnAfterSeconds=60)
+    notices.host.run_until(lambda: notices.row(f"demo.{job_id}").overdue, minutes=3)
+    notices.host.advance(seconds=3)
+    assert arrived(receiver) == [("overdue", 1, "Monitoring")]
+    notices.source.behave(job_id, {"status": "processing", "progress": 60})
+    notices.host.run_until(lambda: notices.row(f"demo.{job_id}").milestone > 0, minutes=3)
+    notices.host.advance(seconds=3)
+    assert [event for event, *_ in arrived(receiver)] == ["overdue"]
+    assert arrived(receiver, "steps") == [("progress", 1, "Monitoring")]
+
+
 def test_a_silent_watch_is_told(notices: Lab, receiver: FaultySource) -> None:
     job_id = watched(notices)
     notices.host.suspend(f"demo.{job_id}")
@@ -256,7 +274,7 @@ def test_a_start_names_its_own_channels_or_nobody(notices: Lab, receiver: Faulty
     [fault] = answer.json()["errors"]
     assert fault["field"] == "notify"
     assert "nobody" in fault["message"]
-    assert "there are: ops, failures" in fault["message"]
+    assert "there are: ops, failures, steps" in fault["message"]
 
 
 def an_end_to_tell(receiver: FaultySource) -> Callable[[Lab], Act]:
