@@ -1,15 +1,18 @@
 """`GetJobStatus`: one look at the job; HTTP trouble is an outcome, never an exception."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import azure.durable_functions as df
 
+from adapters import hub
 from adapters.event_log import log_event
 from adapters.monitor_table import Snapshot
 from adapters.services import Services, get_services
 from adapters.sweeper import with_safety
+from adapters.threads import in_activity
 from domain import names
 from domain.errors import Faults, JobMonitorError, StoreUnavailable
 from domain.monitors import transitions
@@ -25,20 +28,37 @@ _CLOCKS_APART = timedelta(seconds=5)  # of two instances: one makes the poll, an
 
 @bp.function_name(names.GET_JOB_STATUS)
 @bp.activity_trigger(input_name="watch")
-def get_job_status(watch: object) -> dict[str, Any]:
+@bp.durable_client_input(client_name="client")
+async def get_job_status(watch: object, client: df.DurableOrchestrationClient) -> dict[str, Any]:
     """Poll the job of a watch, and write what it saw into the row.
 
     Args:
         watch: A `Watch` as JSON.
+        client: The durable client, to wake the deliveries.
 
     Returns:
         A `Poll` as JSON. `stop` and `settings` are those of the row. If the store did not take the
         heartbeat, the next poll or the end writes what this one could not.
     """
-    return poll_job(Watch.model_validate(watch), in_turn=True).to_wire()
+    looked = await in_activity(look_at_job, Watch.model_validate(watch), in_turn=True)
+    if looked.told:
+        await hub.wake_delivery(client, get_services(), looked.told)
+    return looked.poll.to_wire()
 
 
-def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
+class Looked(NamedTuple):
+    """A poll, and the channels that notices of what it saw were written for."""
+
+    poll: Poll
+    told: Sequence[str] = ()
+
+
+def poll_job(watch: Watch) -> Poll:
+    """The poll of `look_at_job`. The notices of the end that follows wake the deliveries."""
+    return look_at_job(watch).poll
+
+
+def look_at_job(watch: Watch, *, in_turn: bool = False) -> Looked:
     """Read the row, ask the source, then store the result in the row.
 
     The row says which job is asked about, and whether there is anything to ask: an input may be
@@ -55,15 +75,16 @@ def poll_job(watch: Watch, *, in_turn: bool = False) -> Poll:
             known = services.monitors.snapshot(watch.monitor_id)
         except StoreUnavailable as error:
             log.warning("%s: row not read: %s", watch.monitor_id, error)
-            return _look(services, watch, services.now(), in_turn=in_turn)
+            return Looked(_look(services, watch, services.now(), in_turn=in_turn))
         if known is None or known.row.run != watch.run or known.row.state.final:
-            return Poll(outcome=watch.outcome or Outcome.RUNNING, looked=False, superseded=True)
+            outcome = watch.outcome or Outcome.RUNNING
+            return Looked(Poll(outcome=outcome, looked=False, superseded=True))
         now = services.now()
         poll = with_safety(services, known.row, _look(services, known.row, now, in_turn=in_turn))
     except JobMonitorError as error:
         # The app's settings are broken. That says nothing about the job.
         log.warning("%s: can't poll: %s", watch.monitor_id, error)
-        return Poll(outcome=Outcome.UNREACHABLE, detail=str(error))
+        return Looked(Poll(outcome=Outcome.UNREACHABLE, detail=str(error)))
     return _heartbeat(services, known, watch, poll, now)
 
 
@@ -115,7 +136,7 @@ def _is_last(about: Watch | MonitorRow, now: datetime) -> bool:
 
 def _heartbeat(
     services: Services, known: Snapshot, watch: Watch, poll: Poll, now: datetime
-) -> Poll:
+) -> Looked:
     """Write what a poll saw, if it is worth it; the poll with what its watch must know of the row.
 
     A sweep compares its look with the last poll in the row, so where one sweeps each poll is
@@ -133,18 +154,20 @@ def _heartbeat(
     if change and not (
         swept or change.notices or transitions.worth_writing(row, change.row, watch)
     ):
-        return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
+        return Looked(poll.model_copy(update={"settings": row.settings, "stop": row.stop}))
     try:
         written = services.monitors.change(row.id, heartbeat, known)
         current = written.now if written else services.monitors.get(row.id)
     except StoreUnavailable as error:
         log.warning("%s: heartbeat not stored: %s", row.id, error)
-        return poll.model_copy(update={"settings": row.settings, "stop": row.stop})
+        return Looked(poll.model_copy(update={"settings": row.settings, "stop": row.stop}))
     if written:
         _log_changes(written.before, written.now)
+    told = written.told if written else ()
     if current is None or current.run != row.run or current.state.final:
-        return poll.model_copy(update={"superseded": True})
-    return poll.model_copy(update={"settings": current.settings, "stop": current.stop})
+        return Looked(poll.model_copy(update={"superseded": True}), told)
+    update = {"settings": current.settings, "stop": current.stop}
+    return Looked(poll.model_copy(update=update), told)
 
 
 def _log_changes(before: MonitorRow, row: MonitorRow) -> None:

@@ -246,20 +246,24 @@ async def purge_ended(client: df.DurableOrchestrationClient, begin: datetime, en
     return int(done.instances_deleted)
 
 
-async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> None:
+async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> CleanupProgress:
     """Start `PeriodicCleanup` unless it runs; its count of runs goes on.
+
+    Returns:
+        Its progress, as its custom status shows it.
 
     Raises:
         StoreUnavailable: The task hub did not take the start.
     """
     status = await _status(client, names.CLEANUP_INSTANCE)
     if status is not None and status.runtime_status.value not in ENDED:
-        return
+        return _read_progress(status.custom_status)
     progress = _progress(status) if status else CleanupProgress()
     if progress.hub is None:
         progress = progress.model_copy(update={"hub": now.isoformat()})
     await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
     log.info("Started %s", names.PERIODIC_CLEANUP)
+    return progress
 
 
 async def ensure_sweep(
@@ -374,9 +378,14 @@ async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> An
 
 
 def _progress(status: Any) -> CleanupProgress:
-    """The input of the cleanup's instance; one that somebody crafted counts as none."""
+    """The input of the cleanup's instance."""
+    return _read_progress(status.input_)
+
+
+def _read_progress(value: object) -> CleanupProgress:
+    """The progress of a cleanup; one that somebody crafted counts as none."""
     try:
-        return CleanupProgress.model_validate(_object(status.input_) or {})
+        return CleanupProgress.model_validate(_object(value) or {})
     except ValidationError:
         return CleanupProgress()
 

@@ -23,6 +23,7 @@ from adapters.source_blobs import BlobFiles
 from adapters.source_files import FileReader, LocalFiles
 from adapters.table import Table
 from adapters.tokens import Tokens
+from adapters.troubles import Troubles
 from domain.errors import ConfigurationFault, Fault
 from domain.monitors.monitor import MonitorRow
 from domain.notices.notice import Notice
@@ -42,6 +43,7 @@ class Services:
     places: Places
     monitors: MonitorTable
     app_state: AppState
+    troubles: Troubles
     intents: Intents
     sender: Sender
     now: Callable[[], datetime]
@@ -67,13 +69,15 @@ def get_services() -> Services:
     table = _table(settings, identity)
     tokens = Tokens(identity)
     catalog = Catalog(_files(settings, identity), settings.values, all_presets())
+    monitors = MonitorTable(table, partial(_takers, catalog), utc_now)
     return Services(
         settings=settings,
         catalog=catalog,
         jobs=JobApi(tokens),
         places=Places(),
-        monitors=MonitorTable(table, partial(_takers, catalog), utc_now),
+        monitors=monitors,
         app_state=AppState(table),
+        troubles=Troubles(table, monitors.outbox),
         intents=Intents(table),
         sender=Sender(tokens, settings.values),
         now=utc_now,

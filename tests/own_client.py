@@ -21,6 +21,7 @@ from adapters.settings import parse_settings
 from adapters.source_files import Files
 from adapters.table import Table
 from adapters.tokens import Tokens
+from adapters.troubles import Troubles
 
 HUB = "/runtime/webhooks/durabletask/instances/"
 
@@ -45,13 +46,15 @@ def make_services(connection: str, now: Callable[[], datetime] = real_time) -> S
     """Services on a store, with no source and a retention of 30 days."""
     settings = parse_settings({"AzureWebJobsStorage": connection, "RETENTION_DAYS": "30"})
     table = Table.connect(TABLE, connection=connection)
+    monitors = MonitorTable(table)
     return Services(
         settings=settings,
         catalog=Catalog(_NoFiles(), {}, {}),
         jobs=JobApi(),
         places=Places(),
-        monitors=MonitorTable(table),
+        monitors=monitors,
         app_state=AppState(table),
+        troubles=Troubles(table, monitors.outbox),
         intents=Intents(table),
         sender=Sender(Tokens()),
         now=now,

@@ -5,7 +5,8 @@
 2. Go through the monitors that may be live, and recover each as `domain.monitors.recovery` decides.
 3. Compare a slice of the list with the rows.
 4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
-5. Wake the deliveries for which notices wait.
+5. Note the trouble of the watchdog and of the cleanup, which is told if it lasts.
+6. Wake the deliveries for which notices wait.
 
 The work grows with the live monitors, not with the stored results (I4). A run that reaches its
 time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
@@ -15,6 +16,7 @@ be done twice.
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -37,6 +39,8 @@ from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
 from domain.monitors.sweep import is_other, resumed_poll_at
+from domain.notices.notice import Notice
+from domain.notices.trouble import Part, of_cleanup
 from domain.sources.source import Source
 
 bp = df.Blueprint()
@@ -64,17 +68,42 @@ async def watchdog(
     client: df.DurableOrchestrationClient,
 ) -> None:
     """Run every five minutes, and when the host starts."""
+    services = None
     try:
         services = await at_store(get_services)
-        await hub.ensure_cleanup(client, services.now())
+        cleanup = await hub.ensure_cleanup(client, services.now())
         await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
-        await watch_over_all(client, services)
+        unchecked = await watch_over_all(client, services)
+        missed = f"The watchdog can't check {unchecked} of the monitors" if unchecked else None
+        await _note_trouble(services, Part.WATCHDOG, missed)
+        await _note_trouble(services, Part.CLEANUP, of_cleanup(cleanup, services.now()))
         await _wake_deliveries(client, services)
     except Exception as error:  # the next run tries again
         what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
         log_event("watchdogFailed", None, level=logging.ERROR, detail=what)
+        if services:
+            await _tell_failure(client, services, what)
         if not isinstance(error, JobMonitorError):
             raise
+
+
+async def _note_trouble(services: Services, part: Part, detail: str | None) -> None:
+    """Note how a part of the app does, for any channel that takes notices of trouble."""
+    channels = services.sources.channels
+
+    def takers(notice: Notice) -> list[str]:
+        return channels.takers(channels.names, notice)
+
+    await at_store(services.troubles.note, part, detail, services.now(), takers)
+
+
+async def _tell_failure(
+    client: df.DurableOrchestrationClient, services: Services, what: str
+) -> None:
+    """Note that a run failed, and wake the deliveries if store and hub can be reached."""
+    with suppress(JobMonitorError):  # the log tells of the failure in any case
+        await _note_trouble(services, Part.WATCHDOG, f"The watchdog fails: {what}")
+        await _wake_deliveries(client, services)
 
 
 def _sweeping(services: Services) -> list[Source]:
@@ -103,10 +132,13 @@ async def _wake_deliveries(client: df.DurableOrchestrationClient, services: Serv
         await hub.ensure_delivery(client, channel)
 
 
-async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> None:
+async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> int:
     """Look at the monitors that may be live, a batch at a time, from where the last run stopped.
 
     Then hold a slice of the list against the rows, and log the state of all.
+
+    Returns:
+        How many could not be checked.
     """
     seen: list[MonitorRow] = []
     unchecked = 0
@@ -131,6 +163,7 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     whole = not place.live and not after
     ends = await at_store(services.app_state.take_ends)
     _log_census(take_census(seen, ends), whole=whole, unchecked=unchecked)
+    return unchecked
 
 
 def _log_census(census: Census, *, whole: bool, unchecked: int) -> None:

@@ -1,5 +1,6 @@
 """Notices: what people are told of a monitor, and the messages that channels carry."""
 
+from datetime import UTC
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
@@ -29,15 +30,16 @@ class Notice(InternalModel):
     """One occasion to tell somebody, with the facts of the row that it was made from.
 
     Attributes:
-        id: `{monitor id}/{run}/{number}`: the same at each attempt to deliver it. The store makes
-            it, with the number.
+        id: `{monitor id}/{run}/{number}/{start of the watch}`: the same at each attempt to deliver
+            it. The store makes it, with the number. Numbers begin anew once the monitor was
+            removed, so the start tells such a watch from the one before.
         event: The occasion.
         at: When the row changed.
         monitor_id: The monitor; None for trouble of the app itself, as the rest of the facts.
         run: Its run.
         source: The name of the job system.
         job_id: The job's id there.
-        state: The monitor's state, as its row shows it.
+        state: The monitor's state, as its row shows it; `failing` or `over` for trouble.
         labels: The monitor's labels.
         raw_status: The source's own word for the job's status, when last seen.
         progress: 0 to 100, when last seen.
@@ -67,7 +69,9 @@ class Notice(InternalModel):
 
     def numbered(self, number: int) -> "Notice":
         """This notice with its id."""
-        return self.model_copy(update={"id": f"{self.monitor_id}/{self.run}/{number}"})
+        of = f"{self.monitor_id}/{self.run}" if self.monitor_id else "trouble"
+        since = (self.started_at or self.at).astimezone(UTC)
+        return self.model_copy(update={"id": f"{of}/{number}/{since:%Y%m%dT%H%M%SZ}"})
 
 
 class Message(InternalModel):

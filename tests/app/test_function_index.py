@@ -73,7 +73,7 @@ FUNCTIONS = {
     names.SWEEP_SOURCE: activity("order", client=True),
     names.SWEEP_JOBS: activity("part", client=True),
     names.DELIVERY: orchestrator(),
-    names.GET_JOB_STATUS: activity("watch"),
+    names.GET_JOB_STATUS: activity("watch", client=True),
     names.CANCEL_JOB: activity("watch"),
     names.RECORD_FINAL_STATUS: activity("watch", client=True),
     names.DELIVER_NOTICES: activity("progress"),

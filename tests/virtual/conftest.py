@@ -21,6 +21,7 @@ poll_interval_seconds = 60
 [sources.{name}.status]
 url = "{url}/jobs/{{job_id}}"
 status = "status"
+progress = "progress"
 [sources.{name}.submit]
 url = "{url}/jobs"
 job_id = "id"

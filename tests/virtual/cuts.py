@@ -36,7 +36,7 @@ from tests.virtual.conftest import Lab
 CLIENT: Any = importlib.import_module("azure.durable_functions.models.DurableOrchestrationClient")
 # The host names a thread after the function that it runs.
 # The coroutines among the activities work in threads of their own pool.
-_ACTIVITIES = (names.GET_JOB_STATUS, names.CANCEL_JOB, names.DELIVER_NOTICES, "activity")
+_ACTIVITIES = (names.CANCEL_JOB, names.DELIVER_NOTICES, "activity")
 _TABLE = ("ping", "find", "query", "upsert", "delete", "commit")
 HUB = ("get_async_request", "post_async_request", "delete_async_request")
 log = logging.getLogger(__name__)

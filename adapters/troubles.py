@@ -1,0 +1,67 @@
+"""The trouble of the app itself in Table storage: the partition `~trouble` of the outbox.
+
+The entity `state` has the troubles that last and the number of the last notice. It is written with
+the notice, in one transaction, so that each is told once.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from adapters.outbox import TROUBLE, Addressed, Outbox
+from adapters.table import Operation, Table, reading, update_unchanged
+from domain.notices.notice import Notice
+from domain.notices.trouble import Part, Trouble, noted
+
+_STATE = "state"
+
+
+class Troubles:
+    """The troubles. `note` raises `StoreUnavailable` if the store fails."""
+
+    def __init__(self, table: Table, outbox: Outbox) -> None:
+        self._table, self._outbox = table, outbox
+
+    def note(
+        self,
+        part: Part,
+        detail: str | None,
+        now: datetime,
+        takers: Callable[[Notice], Sequence[str]],
+    ) -> Sequence[str]:
+        """Note how a part of the app does.
+
+        Args:
+            part: The part.
+            detail: Its trouble; None if it works.
+            now: The time.
+            takers: The channels that take a notice.
+
+        Returns:
+            The channels that a notice was written for. Another host that notes at the same time is
+            enough.
+        """
+        found = self._table.find(TROUBLE, _STATE)
+        with reading():
+            stored = json.loads(found["troubles"]) if found else {}
+            known = {Part(name): Trouble.model_validate(each) for name, each in stored.items()}
+            number = int(found["notices"]) if found else 0
+        troubles, notice = noted(known, part, detail, now)
+        if troubles == known:
+            return ()
+        channels = takers(notice) if notice else ()
+        addressed = []
+        if notice and channels:
+            number += 1
+            addressed = [Addressed(notice.numbered(number), 0, number, channels)]
+        entity = {
+            "PartitionKey": TROUBLE,
+            "RowKey": _STATE,
+            "troubles": json.dumps({name: each.to_wire() for name, each in troubles.items()}),
+            "notices": number,
+        }
+        write: Operation = update_unchanged(found, entity) if found else ("create", entity)
+        self._outbox.announce(TROUBLE, addressed)
+        if not self._table.commit([write, *self._outbox.operations(TROUBLE, addressed)]):
+            return ()
+        return channels if addressed else ()
