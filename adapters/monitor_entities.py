@@ -20,7 +20,7 @@ Two partitions help to find monitors without reading them all:
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -178,6 +178,12 @@ def is_list_key(text: str) -> bool:
 def moment_key(moment: datetime) -> str:
     """The prefix of the keys of runs that began at a moment; earlier runs have greater keys."""
     return f"{_END_OF_TIME - int(moment.timestamp() * 1_000_000):016}"
+
+
+def moment_of(key: str) -> datetime:
+    """When the run of a key began."""
+    moment = _END_OF_TIME - int(key.partition("-")[0])
+    return datetime.fromtimestamp(moment / 1_000_000, UTC)
 
 
 def _plain(value: object) -> Any:

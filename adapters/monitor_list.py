@@ -5,6 +5,8 @@ be out of date: the row of its monitor says what holds. `adapters.monitor_table`
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -15,7 +17,7 @@ from adapters import monitor_entities as entities
 from adapters.event_log import log_event
 from adapters.table import BATCH, Entity, Table, delete_unchanged, reading
 from domain.errors import StoreUnavailable
-from domain.monitors.monitor import MonitorRow
+from domain.monitors.monitor import MonitorRow, State
 
 _ENTRIES_READ = 5_000  # for a filter by label, in one request
 
@@ -35,6 +37,20 @@ class Ended(NamedTuple):
     monitor_id: str
     run: int
     key: str
+
+
+class Tally(NamedTuple):
+    """A run that ended.
+
+    Attributes:
+        source: Its source.
+        state: How it ended.
+        seconds: How long the watch lasted.
+    """
+
+    source: str
+    state: State
+    seconds: float
 
 
 class MonitorList:
@@ -90,6 +106,28 @@ class MonitorList:
         if row is None or row.run != run:
             return None
         return row if filters.get("state", row.state) == row.state else None
+
+    def tallies(self, since: datetime) -> tuple[Counter[str], list[Tally], bool]:
+        """The live monitors by source, and the runs that ended since then; 5,000 of each at most.
+
+        Returns:
+            Both, and whether that is all.
+        """
+        where = {"live": entities.LIVE, "list": entities.LIST, "since": since}
+        lives = self._table.query("PartitionKey eq @live", where, select=["monitorId"])
+        ended = self._table.query("PartitionKey eq @list and endedAt ge @since", where)
+        first, then = list(islice(lives, _ENTRIES_READ)), list(islice(ended, _ENTRIES_READ))
+        with reading():
+            live = Counter(re.split("[.~]", each["monitorId"])[0] for each in first)
+            ends = [
+                Tally(
+                    each["source"],
+                    State(each["state"]),
+                    (each["endedAt"] - entities.moment_of(each["RowKey"])).total_seconds(),
+                )
+                for each in then
+            ]
+        return live, ends, max(len(first), len(then)) < _ENTRIES_READ
 
     def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
         """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.

@@ -70,6 +70,7 @@ def _faults(ports: Ports) -> Iterator[str]:
 
 def _introduce(stack: Stack, folder: Path, say: Say) -> None:
     body = '{"source": "demo", "job": {"workload": "primes", "seconds": 30}}'
+    say(f"Page:     {stack.host.url}/api/ui")
     say(f"Monitors: {stack.host.url}/api/monitors")
     say(f"Health:   {stack.host.url}/api/health")
     say(f"Jobs:     {stack.jobs.url}/jobs")

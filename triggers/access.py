@@ -7,6 +7,9 @@ are anonymous to the host, and each handler asks for a role:
    checked the caller, and has taken the headers `X-MS-CLIENT-PRINCIPAL*` of the caller away.
 2. `X-MS-CLIENT-PRINCIPAL` must be there: the claims of a token that the platform has checked.
 3. One of the claims must be the role that the route needs.
+4. A request that changes something must bring its token in a header. If it does not, a browser may
+   have added a cookie to what another site asks for. Then only the page of this app is let in: its
+   requests have a header that no other site may add, JSON as their type, and this origin.
 
 A request with such a header that the platform cannot have set is refused, whatever `AUTH` says.
 Sources: https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities and
@@ -17,9 +20,10 @@ import base64
 import binascii
 import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Concatenate, NamedTuple, ParamSpec, cast
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -38,6 +42,7 @@ _ROLE_CLAIMS = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claim
 # The first that a token has. Applications have no name of a person, but an id.
 _NAME_CLAIMS = ("preferred_username", "upn", "name", "azp", "appid")
 _NAME_LENGTH = 128
+_READING = ("GET", "HEAD")
 
 
 class Role(StrEnum):
@@ -72,7 +77,7 @@ def requires(role: Role) -> Callable[[Handler[P]], Handler[P]]:
     """Have a handler refuse callers without the role, before it does anything else.
 
     The handler raises `Unauthenticated` for a caller whom the platform has not checked, and
-    `Forbidden` for one without the role.
+    `Forbidden` for one without the role, and for a change that another site may have asked for.
     """
 
     def decorate(handler: Handler[P]) -> Handler[P]:
@@ -86,6 +91,9 @@ def requires(role: Role) -> Callable[[Handler[P]], Handler[P]]:
                     raise Unauthenticated("Nobody is signed in.")
                 if role not in principal.roles:
                     raise Forbidden(f"The role {role} is needed here.")
+                if faults := list(_foreign(req)):
+                    what = "A change needs its token in the header Authorization, or all of: "
+                    raise Forbidden(what + ", ".join(faults) + ".")
             return await handler(req, *args, **kwargs)
 
         vars(checked)["role"] = role  # for the description of the API
@@ -98,6 +106,30 @@ def caller(req: func.HttpRequest) -> str:
     """Who asks, for the log: the name of the principal, else `key`."""
     principal = _principal(req)
     return principal.name if principal else BY_KEY
+
+
+def roles_of(req: func.HttpRequest) -> set[Role]:
+    """The roles of a caller; all of them where a key opens every route."""
+    principal = _principal(req)
+    if not read_access().entra:
+        return set(Role)
+    return {role for role in Role if principal and role in principal.roles}
+
+
+def _foreign(req: func.HttpRequest) -> Iterator[str]:
+    """What a change lacks that a cookie, and not a token in a header, may have signed in."""
+    headers = {name.lower(): value for name, value in req.headers.items()}
+    token = headers.get("authorization", "").lower().startswith("bearer ")
+    if req.method in _READING or token or "x-zumo-auth" in headers:
+        return
+    if not headers.get("x-requested-with"):
+        yield "the header X-Requested-With"
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        yield "the Content-Type application/json"
+    # A proxy may ask the app under another name, and then tells the name that its caller used.
+    own = {urlsplit(req.url).netloc, headers.get("x-forwarded-host", "")} - {""}
+    if urlsplit(headers.get("origin", "")).netloc not in own:
+        yield "this app's own Origin"
 
 
 def _principal(req: func.HttpRequest) -> Principal | None:

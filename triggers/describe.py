@@ -46,6 +46,8 @@ _PROBLEMS = {
     503: "The store or the task hub does not answer, or the configuration is faulty.",
 }
 _HEADERS = {
+    "Content-Security-Policy": "What the page may load, and who may frame it.",
+    "ETag": "A tag of the bytes, for If-None-Match.",
     "Location": "Where to go on.",
     "Retry-After": "Seconds to wait before the next request.",
     "WebHook-Allowed-Origin": "The sender that asked.",
@@ -61,6 +63,10 @@ _PATH: dict[str, Json] = {
     "source": {
         "description": "The name of a source.",
         "schema": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+    },
+    "file": {
+        "description": "The name of a file of the page.",
+        "schema": {"type": "string", "pattern": r"^[a-z-]+\.[a-z]+$"},
     },
     "channel": {
         "description": "The name of a channel.",

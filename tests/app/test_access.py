@@ -17,11 +17,13 @@ from tests.app.test_function_index import FUNCTIONS, LEVELS, of_type
 from triggers.access import Role, caller
 
 # The role that each route needs. These need none: they show no data, or ask for a signature.
-ANONYMOUS = {"Health", "OpenApi", "HintSourceSigned"}
+ANONYMOUS = {"Health", "OpenApi", "HintSourceSigned", "Page", "PageFile"}
 ROLES = {
     "ListMonitors": "read",
     "GetMonitor": "read",
     "ListSources": "read",
+    "Me": "read",
+    "CountMonitors": "read",
     "ListChannels": "read",
     "TestChannel": "read",
     "ResendNotices": "start",
@@ -109,6 +111,10 @@ def test_a_route_lets_in_its_role_alone(name: str) -> None:
     others = [role for role in Role if role != ROLES[name]]
     status, words = status_and_words(call(name, principal(*others)))
     assert (status, words) == (403, f"The role {ROLES[name]} is needed here.")
+    if name == "Me":  # which asks no store
+        told = json.loads(call(name, principal(ROLES[name], name="Ann")).get_body())
+        assert told == {"name": "Ann", "roles": [ROLES[name]]}
+        return
     status, words = status_and_words(call(name, principal(ROLES[name])))
     assert (status, words) == (503, "The app is not configured.")
 
@@ -213,6 +219,50 @@ def test_a_role_is_found_under_its_names(told: object) -> None:
 def test_who_asks(headers: dict[str, str], name: str) -> None:
     req = func.HttpRequest("GET", "https://app.example/api/x", headers=headers, body=b"")
     assert caller(req) == name
+
+
+COOKIE = principal("read", "start", "stop")
+OWN = {
+    "X-Requested-With": "JobMonitor",
+    "Content-Type": "application/json",
+    "Origin": "https://app.example",
+}
+
+
+def change(headers: dict[str, str]) -> int:
+    """A change by somebody who is signed in; 503 for one that is let in."""
+    [function] = [f for f in load_once(ROOT).of_kind("httpTrigger") if f.name == "PauseSource"]
+    url = "https://app.example/api/sources/demo/pause"
+    req = func.HttpRequest(
+        "POST", url, headers=headers, params={}, route_params={"source": "demo"}, body=b""
+    )
+    answer: func.HttpResponse = asyncio.run(function.call(req=req))
+    status: int = answer.status_code
+    return status
+
+
+def test_a_change_by_a_cookie_comes_from_the_page_of_this_app_alone() -> None:
+    assert change(COOKIE | OWN) == 503
+    for name in OWN:
+        assert change(COOKIE | {n: v for n, v in OWN.items() if n != name}) == 403
+    for name, value in (
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Origin", "https://app.example.evil.example"),
+        ("Content-Type", "text/plain"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ):
+        assert change(COOKIE | OWN | {name: value}) == 403
+
+
+def test_a_change_with_a_token_needs_no_origin() -> None:
+    assert change(COOKIE | {"Authorization": "Bearer x"}) == 503
+
+
+def test_a_proxy_may_ask_under_another_name() -> None:
+    asked = {**OWN, "Origin": "https://outer.example"}
+    assert change(COOKIE | asked | {"X-Forwarded-Host": "outer.example"}) == 503
+    assert change(COOKIE | asked) == 403
 
 
 def test_health_shows_nobody_anything_and_asks_nobody() -> None:

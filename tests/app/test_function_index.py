@@ -65,6 +65,10 @@ FUNCTIONS = {
     "StartCleanup": http("POST", "cleanup"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),
+    "CountMonitors": http("GET", "counts", client=False),
+    "Me": http("GET", "me", client=False),
+    "Page": http("GET", "ui", level="ANONYMOUS", client=False),
+    "PageFile": http("GET", "ui/{file}", level="ANONYMOUS", client=False),
     "HealthDetails": http("GET", "health/details", client=False),
     "Watchdog": timer("0 */5 * * * *"),
     names.JOB_MONITORING: orchestrator(),
@@ -84,6 +88,8 @@ FUNCTIONS = {
 LEVELS = {
     "Health": "ANONYMOUS",
     "OpenApi": "ANONYMOUS",
+    "Page": "ANONYMOUS",
+    "PageFile": "ANONYMOUS",
     "HintSourceSigned": "ANONYMOUS",
     "CheckSourceRaw": "ADMIN",
 }

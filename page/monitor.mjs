@@ -1,0 +1,175 @@
+// One monitor: what it is, its life, and what can be done with it.
+
+import { useState } from "./preact-hooks.mjs";
+import { call, get, monitorPath, post, restart, start } from "./api.mjs";
+import { addressOf, useAction, useLive } from "./hooks.mjs";
+import { Dialog, Facts, Failure, Field, Flags, JOB_ENDS, Labels, Progress, Said, State, Text, Title, Wait, When, clock, duration, html } from "./parts.mjs";
+import { Timeline, wordOf } from "./timeline.mjs";
+
+export function Monitor({ id, may }) {
+  const live = useLive(id, 2, (signal) => get(monitorPath(id), {}, signal));
+  const sources = useLive("sources", 300, (signal) => get("sources", {}, signal));
+  if (!live.data) return html`<${Title} name=${id} /><${Failure} error=${live.error} />${!live.error && html`<${Wait} />`}`;
+  const row = live.data.monitor;
+  const source = sources.data?.sources.find((each) => each.name === row.source);
+  return html`<${Title} name=${row.jobId.slice(0, 200)}><bdi>${row.jobId.slice(0, 200)}</bdi><//>
+    <p class="lead"><${State} name=${row.state} /> <${Flags} row=${row} />
+      <a href=${addressOf([], { source: row.source })}><bdi>${row.source}</bdi></a>
+      <span>run ${row.run}</span> <${Labels} labels=${row.labels} /></p>
+    ${live.error && html`<${Failure} error=${live.error} />`}
+    <${Actions} row=${row} source=${source} may=${may} reload=${live.reload} />
+    <section aria-labelledby="now-heading"><h2 id="now-heading">${row.state === "Monitoring" ? "Now" : "The end"}</h2>
+      <${Progress} row=${row} wide=${true} />
+      <${Facts} of=${nowOf(row)} /></section>
+    <section aria-labelledby="life-heading"><h2 id="life-heading">Time line</h2><${Life} id=${id} shown=${live.data} /></section>
+    ${row.result !== null && html`<section aria-labelledby="result-heading"><h2 id="result-heading">Result</h2>
+      <pre tabindex="0" aria-labelledby="result-heading"><${Text} value=${pretty(row.result, row.resultCut)} cut=${20_000} /></pre>
+      ${row.resultCut && html`<p class="hint">The result was longer: this is its beginning.</p>`}</section>`}
+    <section aria-labelledby="settings-heading"><h2 id="settings-heading">Settings</h2><${Facts} of=${settingsOf(row, live.data)} /></section>`;
+}
+
+const nowOf = (row) => [
+  ["Message", row.message && html`<${Text} value=${row.message} />`],
+  ["Status in the source", row.rawStatus && html`<${Text} value=${row.rawStatus} />`],
+  ["Reason of the end", row.reason && html`<${Text} value=${row.reason} />`],
+  ["Last outcome", row.outcome],
+  ["Trouble", row.detail && html`<${Text} value=${row.detail} />`],
+  ["Failures in a row", row.failures || null],
+  ["Started", html`<${When} at=${row.startedAt} tick />`],
+  ["Ended", row.endedAt && html`<${When} at=${row.endedAt} />`],
+  ["Last poll", row.lastPollAt && html`<${When} at=${row.lastPollAt} tick />`],
+  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick />`],
+  ["Polls", row.polls],
+  ["Asked to stop", row.stop && html`<${Text} value=${`${row.stop.reason}${row.stop.by ? ` (${row.stop.by})` : ""}`} />`],
+  ["Cancel", row.cancelResult && html`<${Text} value=${row.cancelResult} />`],
+];
+
+const settingsOf = (row, shown) => [
+  ["Monitor", html`<code>${row.id}</code>`],
+  ["Expires", html`<${When} at=${row.expireTime} />`],
+  ["Poll interval", duration(row.pollIntervalSeconds)],
+  ["On expiry", row.onExpiry === "cancel" ? "cancel the job" : "leave the job alone"],
+  ["Overdue after", row.warnAfterSeconds && duration(row.warnAfterSeconds)],
+  ["Stalled after", row.stallAfterSeconds && duration(row.stallAfterSeconds)],
+  ["Tells", row.notify?.length ? row.notify.join(", ") : null],
+  ["Instance", shown.runtimeStatus ?? "none"],
+];
+
+function pretty(text, cut) {
+  if (cut) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function Life({ id, shown }) {
+  const [earlier, setEarlier] = useState(null);
+  const more = useAction();
+  // Lines that were loaded keep standing before the newest, which come with each look.
+  const newest = shown.log;
+  const log = [...(earlier ?? []).filter((line) => !newest.some((each) => each.at === line.at && each.event === line.event && each.run === line.run)), ...newest];
+  const load = () => more.run(async () => {
+    const lines = [];
+    for (let after = 0; after !== null && lines.length < 1_000;) {
+      const page = await get(monitorPath(id), { logAfter: after || "0" });
+      lines.push(...page.log);
+      after = page.logNext;
+    }
+    setEarlier(lines);
+  });
+  return html`<${Timeline} log=${log} monitor=${shown.monitor} />
+    <details open=${log.length <= 20}><summary>Log: ${log.length} of ${shown.logLines} lines</summary>
+      ${shown.logLines > log.length && !earlier && html`<p><button type="button" onClick=${load} disabled=${more.busy}>Load earlier lines</button></p>`}
+      <${Failure} error=${more.error} />
+      <div class="wide-table" tabindex="0" role="region" aria-label="Log"><table class="log"><thead><tr><th scope="col">Time</th><th scope="col">Run</th><th scope="col">Event</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Why</th><th scope="col">By</th></tr></thead>
+      <tbody>${log.slice().reverse().map((line, i) => html`<tr key=${log.length - i}>
+        <td><time datetime=${line.at}>${clock(line.at)}</time></td><td>${line.run}</td><td>${WORDS[line.event] ?? wordOf(line)}</td>
+        <td><${Text} value=${line.from} cut=${200} /></td><td><${Text} value=${line.to} cut=${200} /></td><td><${Text} value=${line.reason} cut=${500} /></td><td><bdi>${line.by}</bdi></td></tr>`)}</tbody></table></div>
+    </details>`;
+}
+
+const WORDS = { started: "Started", ended: "Ended", status: "Status" };
+
+function Actions({ row, source, may, reload }) {
+  const action = useAction();
+  const [asks, ask] = useState(null);
+  const live = row.state === "Monitoring";
+  const run = (act) => action.run(async () => {
+    const said = await act();
+    reload();
+    return said;
+  });
+  const button = (role, words, act, kind = "") => may(role) && html`
+    <button type="button" class=${kind} disabled=${action.busy} onClick=${act}>${words}</button>`;
+  const change = (body, said) => run(async () => {
+    await call("PATCH", monitorPath(row.id), { body });
+    return said;
+  });
+  const stop = (cancelJob) => run(async () => {
+    const { monitor } = await post(monitorPath(row.id, "/stop"), { cancelJob, reason: "Stopped on the page." });
+    if (monitor.state !== "Monitoring") return cancelJob ? `The watch had ended. The source's word on the cancel: ${monitor.cancelResult}.` : "The watch had ended.";
+    return cancelJob ? "The job is being cancelled, and the watch ends." : "The watch ends. The job goes on.";
+  });
+  const canCancel = source?.cancelsJobs && !JOB_ENDS.includes(row.state) && row.cancelResult !== "accepted";
+  return html`<div class="actions" role="group" aria-label="Actions">
+    ${live && button("start", "Look now", () => run(async () => {
+      const { monitor } = await post(monitorPath(row.id, "/notify"));
+      return monitor.state === "Monitoring" ? "The watch polls now." : "The watch has ended.";
+    }))}
+    ${live && button("start", row.paused ? "Go on" : "Pause", () => change({ paused: !row.paused }, row.paused ? "The polls go on." : "The polls are held. The watch still expires."))}
+    ${live && button("start", "Change …", () => ask("change"))}
+    ${live && button("start", "Restart", () => run(async () => {
+      const monitor = await restart(row.id);
+      return `The watch began anew, as run ${monitor.run}.`;
+    }))}
+    ${live && button("stop", "Stop", () => stop(false), "danger")}
+    ${canCancel && button("stop", live ? "Stop and cancel the job …" : "Cancel the job …", () => ask("cancel"), "danger")}
+    ${!live && button("start", "Watch again", () => run(async () => {
+      const monitor = await start({
+        source: row.source, jobId: row.jobId, fresh: true, labels: row.labels, onExpiry: row.onExpiry,
+        pollIntervalSeconds: row.pollIntervalSeconds, ...(row.timeoutSeconds ? { timeoutSeconds: row.timeoutSeconds } : {}),
+        ...(row.warnAfterSeconds ? { warnAfterSeconds: row.warnAfterSeconds } : {}), ...(row.stallAfterSeconds ? { stallAfterSeconds: row.stallAfterSeconds } : {}),
+      });
+      return `Run ${monitor.run} of the watch began.`;
+    }), "primary")}
+    </div><${Said} action=${action} />
+    ${asks === "cancel" && html`<${Dialog} title="Cancel the job?" onClose=${() => ask(null)}>
+      <p>Source <b><bdi>${row.source}</bdi></b> is asked to cancel its job <b><bdi>${row.jobId.slice(0, 200)}</bdi></b>. This can't be taken back.</p>
+      <p class="buttons"><button type="button" class="danger" onClick=${() => { ask(null); stop(true); }}>Cancel the job</button>
+        <button type="button" autofocus onClick=${() => ask(null)}>Leave it alone</button></p><//>`}
+    ${asks === "change" && html`<${Change} row=${row} onClose=${() => ask(null)} done=${reload} />`}`;
+}
+
+function Change({ row, onClose, done }) {
+  const action = useAction();
+  const [expires, setExpires] = useState(localText(row.expireTime));
+  const [interval, setInterval_] = useState(String(row.pollIntervalSeconds));
+  const faults = action.error?.errors ?? [];
+  const submit = (event) => {
+    event.preventDefault();
+    const body = {};
+    if (expires !== localText(row.expireTime)) body.expireTime = Number.isNaN(Date.parse(expires)) ? expires : new Date(expires).toISOString();
+    if (interval !== String(row.pollIntervalSeconds)) body.pollIntervalSeconds = Number(interval);
+    action.run(async () => {
+      if (Object.keys(body).length) await call("PATCH", monitorPath(row.id), { body });
+      done();
+      onClose();
+    });
+  };
+  return html`<${Dialog} title="Change the watch" onClose=${onClose}><form onSubmit=${submit} novalidate>
+    <${Field} label="Expires" name="expireTime" faults=${faults} hint="In the time of this machine.">
+      ${(props) => html`<input ...${props} type="datetime-local" step="1" value=${expires} onInput=${(event) => setExpires(event.target.value)} />`}<//>
+    <${Field} label="Poll every … seconds" name="pollIntervalSeconds" faults=${faults}>
+      ${(props) => html`<input ...${props} type="number" min="1" value=${interval} onInput=${(event) => setInterval_(event.target.value)} />`}<//>
+    ${action.error && html`<${Failure} error=${{ message: action.error.message, errors: faults.filter((each) => !["expireTime", "pollIntervalSeconds"].includes(each.field)) }} />`}
+    <p class="buttons"><button class="primary" disabled=${action.busy}>Change</button><button type="button" onClick=${onClose}>Leave it</button></p>
+  </form><//>`;
+}
+
+/** A moment as an input of a local time has it, to the second. */
+function localText(moment) {
+  const at = new Date(moment);
+  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}

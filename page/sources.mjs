@@ -1,0 +1,113 @@
+// The sources: their state, the last day, a dry run.
+
+import { useState } from "./preact-hooks.mjs";
+import { call, get, post } from "./api.mjs";
+import { addressOf, useAction, useLive } from "./hooks.mjs";
+import { Facts, Failure, Field, Said, State, Text, Title, Wait, When, duration, html } from "./parts.mjs";
+
+export function Sources({ may }) {
+  const live = useLive("sources", 15, (signal) => get("sources", {}, signal));
+  const counts = useLive("counts", 15, (signal) => get("counts", {}, signal));
+  const { data } = live;
+  return html`<${Title} name="Sources" />
+    <${Failure} error=${live.error ?? counts.error} />
+    ${!data && !live.error && html`<${Wait} />`}
+    ${data?.errors.length > 0 && html`<${Failure} error=${{ message: "The sources' files have faults.", errors: data.errors }} />`}
+    ${data?.sources.map((source) => html`<${Source} key=${source.name} source=${source} may=${may} reload=${live.reload}
+      counts=${counts.data?.sources.find((each) => each.name === source.name)} since=${counts.data?.since} />`)}
+    ${data?.disabled.map((source) => html`<section class="card" key=${source.name}><h2>${source.name} <span class="flag blind">disabled</span></h2>
+      <${Failure} error=${{ message: "The source can't be used.", errors: source.errors }} /></section>`)}
+    ${data && !data.sources.length && !data.disabled.length && html`<p class="empty">No source is configured.</p>`}`;
+}
+
+function Source({ source, counts, since, may, reload }) {
+  const action = useAction();
+  const hold = (what, said) => action.run(async () => {
+    await post(`sources/${source.name}/${what}`);
+    reload();
+    return said;
+  });
+  return html`<section class="card" aria-labelledby=${`source-${source.name}`}>
+    <h2 id=${`source-${source.name}`}>${source.name} ${source.pausedSince && html`<span class="flag paused">paused</span>`}</h2>
+    <p>${source.description}</p>
+    <${Facts} of=${[
+      ["Watched now", counts && html`<a href=${addressOf([], { source: source.name, state: "Monitoring" })}>${counts.live.toLocaleString("en")}</a>`],
+      ["Paused", source.pausedSince && html`<${When} at=${source.pausedSince} />`],
+      ["Jobs", `${source.takesJobs ? "starts" : "starts none"}, ${source.cancelsJobs ? "cancels" : "cancels none"}`],
+      ["Authentication", source.auth],
+      ["Polls every", duration(source.pollIntervalSeconds)],
+      ["Watches for", duration(source.timeoutSeconds)],
+    ]} />
+    ${counts && html`<${Day} counts=${counts} since=${since} name=${source.name} />`}
+    <div class="actions">
+      ${may("start") && html`<a class="button" href=${addressOf(["start"], { source: source.name })}>Start</a>`}
+      ${!source.pausedSince && may("stop") && html`<button type="button" disabled=${action.busy} onClick=${() => hold("pause", "The polls are held. Watches still expire.")}>Pause</button>`}
+      ${source.pausedSince && may("start") && html`<button type="button" disabled=${action.busy} onClick=${() => hold("resume", "The polls go on.")}>Go on</button>`}
+    </div><${Said} action=${action} />
+    <${DryRun} source=${source} /></section>`;
+}
+
+const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
+
+function Day({ counts, since, name }) {
+  const ends = Object.entries(counts.ends);
+  const ended = ends.reduce((sum, [, count]) => sum + count, 0);
+  return html`<h3>Since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
+    <${Facts} of=${[
+      ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count}</a> `) : "none"],
+      ["Succeeded", ended ? percent(counts.ends.Succeeded ?? 0, ended) : null],
+      ["Half took up to", counts.secondsP50 !== null ? duration(counts.secondsP50) : null],
+      ["95 of 100 took up to", counts.secondsP95 !== null ? duration(counts.secondsP95) : null],
+    ]} />`;
+}
+
+function DryRun({ source }) {
+  const action = useAction();
+  const [jobId, setJobId] = useState("");
+  const [master, setMaster] = useState("");
+  const [seen, setSeen] = useState(null);
+  const submit = (event) => {
+    event.preventDefault();
+    action.run(async () => setSeen(await look(source.name, jobId.trim(), master)));
+  };
+  const faults = (action.error?.errors ?? []).map((each) => ({ ...each, field: `${each.field}-${source.name}` }));
+  const needsMaster = seen && !seen.request;
+  return html`<details class="dry"><summary>Try it: one poll that starts and stores nothing</summary>
+    <form onSubmit=${submit} novalidate>
+      <${Field} label="Job id" name=${`jobId-${source.name}`} faults=${faults}>
+        ${(props) => html`<input ...${props} value=${jobId} autocomplete="off" spellcheck="false" onInput=${(event) => setJobId(event.target.value)} />`}<//>
+      ${needsMaster && html`<${Field} label="Master key" name=${`master-${source.name}`} hint="For this look alone: the whole answer and the value of each expression. It is not kept.">
+        ${(props) => html`<input ...${props} type="password" autocomplete="off" value=${master} onInput=${(event) => setMaster(event.target.value)} />`}<//>`}
+      <button disabled=${action.busy}>Poll once</button>
+    </form>
+    ${action.error && !faults.length && html`<${Failure} error=${action.error} />`}
+    ${seen && html`<${Seen} seen=${seen} />`}</details>`;
+}
+
+/** The dry run with all details, if the caller may see them, else with its outcome alone. */
+async function look(source, jobId, master) {
+  const path = `sources/${source}/check`;
+  try {
+    return await call("POST", `${path}/raw`, { query: { jobId }, using: master || undefined });
+  } catch (error) {
+    if (master || ![401, 403].includes(error.status)) throw error;
+    return post(path, { jobId });
+  }
+}
+
+function Seen({ seen }) {
+  const { poll } = seen;
+  const known = { outcome: "Outcome", rawStatus: "Status", progress: "Progress", message: "Message", detail: "Detail" };
+  return html`<div class="seen" role="status"><${Facts} of=${[
+    ...Object.entries(known).map(([name, word]) => [word, poll[name] === null || poll[name] === undefined ? null : html`<${Text} value=${String(poll[name])} />`]),
+    ["Decided by", seen.decidedBy && html`<${Text} value=${seen.decidedBy} />`],
+    ["Request", seen.request && html`<code><bdi>${seen.request.method} ${seen.request.url}</bdi></code>`],
+    ["Answer", seen.answer && `HTTP ${seen.answer.httpStatus}`],
+  ]} />
+  ${seen.selected && Object.keys(seen.selected).length > 0 && html`<div class="wide-table" tabindex="0" role="region" aria-label="Expressions"><table><thead><tr><th scope="col">Key</th><th scope="col">Expression</th><th scope="col">Value</th></tr></thead>
+    <tbody>${Object.entries(seen.selected).map(([name, each]) => html`<tr key=${name}><th scope="row">${name}</th><td><code><bdi>${each.expression}</bdi></code></td>
+      <td>${each.value === null ? "null" : html`<code><${Text} value=${each.value} /></code>`}
+        ${each.value === null && !each.fault && html`<p class="hint">Nothing in the ${each.sees === "body" ? "body" : "answer"} fits the expression.</p>`}
+        ${each.fault && html`<p class="fault"><${Text} value=${each.fault} /></p>`}</td></tr>`)}</tbody></table></div>`}
+  ${seen.answer && html`<pre tabindex="0" aria-label="Body of the answer"><${Text} value=${seen.answer.body} cut=${5_000} /></pre>`}</div>`;
+}
