@@ -81,6 +81,7 @@ def _one_job(stack: Stack, console: Console, say: Say) -> None:
         table.add_row(name, str(value))
     console.print(table)
     say(f"Start:     POST {start_url}")
+    say("Page:      make run serves it, and prints its address")
     say(f"Monitor:   GET  {monitor_url}")
     say(f"Status:    GET  {answer['statusQueryGetUri']}")
     say(f"Terminate: POST {answer['terminatePostUri']}")
