@@ -233,3 +233,14 @@ def test_a_monitor_is_seen_to_end(base_url: str) -> None:
         ended = eventually(lambda: client.find(monitor.job_id, "demo"), lambda m: m is not None)
         assert ended
         assert ended.ended
+
+
+def test_the_page_opens_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    page = "http://127.0.0.1:9/api/ui#/monitors/demo.a"
+    assert jobmon("http://127.0.0.1:9/api/", "open", "demo.a") == (0, f"{page}\n", "")
+    assert seen.read_text() == page
+    assert jobmon("ftp://x", "open")[0] == 2

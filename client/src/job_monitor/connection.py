@@ -142,7 +142,7 @@ class Connection:
             raise NotConfigured("Give a key or a scope (JOBMON_KEY, JOBMON_SCOPE), not both.")
         if credential and not scope:
             raise NotConfigured("A credential needs a scope (JOBMON_SCOPE).")
-        self.url = _checked(url or settings.url, secret=bool(key or scope))
+        self.url = checked_url(url or settings.url, secret=bool(key or scope))
         if key and not (key.isascii() and key.isprintable()):
             raise NotConfigured("The key (JOBMON_KEY) must be of printable ASCII characters.")
         headers = {"Accept": "application/json", "User-Agent": f"job-monitor-client/{VERSION}"}
@@ -188,7 +188,7 @@ class Connection:
         )
 
 
-def _checked(url: str, *, secret: bool) -> str:
+def checked_url(url: str, *, secret: bool = False) -> str:
     """The URL of the server, without a slash at its end."""
     try:
         parsed = httpx.URL(url.strip())

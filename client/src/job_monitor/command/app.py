@@ -3,11 +3,13 @@
 import json
 import logging
 import sys
+import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -26,10 +28,11 @@ from job_monitor.command.output import (
     stderr,
 )
 from job_monitor.command.text import clean
-from job_monitor.connection import VERSION
+from job_monitor.connection import VERSION, checked_url
 from job_monitor.core.calls import to_wire
 from job_monitor.core.errors import ApiError, JobMonitorError
 from job_monitor.core.models import Monitor, Started
+from job_monitor.settings import read_settings
 
 _AT_ONCE = 8
 """Starts of a file that are under way together."""
@@ -157,6 +160,21 @@ def list_(
             for m in monitors
         ),
     )
+
+
+@app.command("open")
+def open_(
+    monitor: Annotated[
+        str | None, typer.Argument(metavar="[MONITOR]", help="The monitor's id.")
+    ] = None,
+) -> None:
+    """Open the page in a browser, and print its address."""
+    with told():
+        page = f"{checked_url(read_settings().url)}/api/ui"
+    if monitor:
+        page += f"#/monitors/{quote(monitor, safe='')}"
+    say(page)
+    webbrowser.open(page)
 
 
 @app.command()
