@@ -123,7 +123,7 @@ resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      excludedPaths: ['/api/health', '/api/openapi.json', '/api/hints/*']
+      excludedPaths: ['/api/health', '/api/openapi.json', '/api/ui', '/api/ui/*', '/api/hints/*']
     }
     httpSettings: { requireHttps: true }
     identityProviders: {

@@ -69,6 +69,8 @@ FACTS: dict[str, dict[str, dict[str, Value]]] = {
             "properties.globalValidation.excludedPaths": [
                 "'/api/health'",
                 "'/api/openapi.json'",
+                "'/api/ui'",
+                "'/api/ui/*'",
                 "'/api/hints/*'",
             ],
             f"{ENTRA}.enabled": "!empty(authClientId)",
