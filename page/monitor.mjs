@@ -3,7 +3,7 @@
 import { useState } from "./preact-hooks.mjs";
 import { call, get, monitorPath, post, restart, start } from "./api.mjs";
 import { addressOf, useAction, useLive } from "./hooks.mjs";
-import { Dialog, Facts, Failure, Field, Flags, JOB_ENDS, Labels, Progress, Said, State, Text, Title, Wait, When, clock, duration, html } from "./parts.mjs";
+import { Dialog, Facts, Failure, Field, Flags, JOB_ENDS, Labels, Progress, Said, State, Table, Text, Title, Wait, When, clock, duration, html } from "./parts.mjs";
 import { Timeline, wordOf } from "./timeline.mjs";
 
 export function Monitor({ id, may }) {
@@ -20,15 +20,16 @@ export function Monitor({ id, may }) {
     <${Actions} row=${row} source=${source} may=${may} reload=${live.reload} />
     <section aria-labelledby="now-heading"><h2 id="now-heading">${row.state === "Monitoring" ? "Now" : "The end"}</h2>
       <${Progress} row=${row} wide=${true} />
-      <${Facts} of=${nowOf(row)} /></section>
+      <${Facts} of=${nowOf(row, live.data.sweep)} /></section>
     <section aria-labelledby="life-heading"><h2 id="life-heading">Time line</h2><${Life} id=${id} shown=${live.data} /></section>
+    ${live.data.notices.length > 0 && html`<section aria-labelledby="notices-heading"><h2 id="notices-heading">Notices</h2><${Notices} of=${live.data.notices} /></section>`}
     ${row.result !== null && html`<section aria-labelledby="result-heading"><h2 id="result-heading">Result</h2>
       <pre tabindex="0" aria-labelledby="result-heading"><${Text} value=${pretty(row.result, row.resultCut)} cut=${20_000} /></pre>
       ${row.resultCut && html`<p class="hint">The result was longer: this is its beginning.</p>`}</section>`}
     <section aria-labelledby="settings-heading"><h2 id="settings-heading">Settings</h2><${Facts} of=${settingsOf(row, live.data)} /></section>`;
 }
 
-const nowOf = (row) => [
+const nowOf = (row, sweep) => [
   ["Message", row.message && html`<${Text} value=${row.message} />`],
   ["Status in the source", row.rawStatus && html`<${Text} value=${row.rawStatus} />`],
   ["Reason of the end", row.reason && html`<${Text} value=${row.reason} />`],
@@ -40,6 +41,8 @@ const nowOf = (row) => [
   ["Last poll", row.lastPollAt && html`<${When} at=${row.lastPollAt} tick />`],
   ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick />`],
   ["Polls", row.polls],
+  ["Sweep", sweep && (sweep.fresh ? "looks at the job for the watch" : "silent: the watch goes back to its own polls")],
+  ["Last look", sweep && html`<${When} at=${sweep.lastLookAt} tick />`],
   ["Asked to stop", row.stop && html`<${Text} value=${`${row.stop.reason}${row.stop.by ? ` (${row.stop.by})` : ""}`} />`],
   ["Cancel", row.cancelResult && html`<${Text} value=${row.cancelResult} />`],
 ];
@@ -54,6 +57,19 @@ const settingsOf = (row, shown) => [
   ["Tells", row.notify?.length ? row.notify.join(", ") : null],
   ["Instance", shown.runtimeStatus ?? "none"],
 ];
+
+/** A notice a row, with each channel that it went to. */
+const Notices = ({ of }) => html`<${Table} name="Notices" columns=${["Event", "Written", "Channel", "State", "Attempts", "Last", "Why"]}
+  rows=${of.flatMap((notice) => Object.entries(notice.channels).map(([name, told]) => [
+    notice.event, html`<${When} at=${notice.at} />`, name,
+    html`<span class=${FLAGGED[told.state]}>${TOLD[told.state] ?? told.state}</span>`, told.attempts,
+    html`<${When} at=${told.at} />${told.nextAt && told.state === "waiting" && html`, again <${When} at=${told.nextAt} />`}`,
+    html`<${Text} value=${told.detail} cut=${300} />`,
+  ]))} />`;
+
+const FLAGGED = { waiting: "flag", givenUp: "flag blind" };
+
+const TOLD = { waiting: "waiting", delivered: "delivered", givenUp: "given up", replaced: "replaced by a newer one", filtered: "filtered" };
 
 function pretty(text, cut) {
   if (cut) return text;
@@ -83,14 +99,13 @@ function Life({ id, shown }) {
     <details open=${log.length <= 20}><summary>Log: ${log.length} of ${shown.logLines} lines</summary>
       ${shown.logLines > log.length && !earlier && html`<p><button type="button" onClick=${load} disabled=${more.busy}>Load earlier lines</button></p>`}
       <${Failure} error=${more.error} />
-      <div class="wide-table" tabindex="0" role="region" aria-label="Log"><table class="log"><thead><tr><th scope="col">Time</th><th scope="col">Run</th><th scope="col">Event</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Why</th><th scope="col">By</th></tr></thead>
-      <tbody>${log.slice().reverse().map((line, i) => html`<tr key=${log.length - i}>
-        <td><time datetime=${line.at}>${clock(line.at)}</time></td><td>${line.run}</td><td>${WORDS[line.event] ?? wordOf(line)}</td>
-        <td><${Text} value=${line.from} cut=${200} /></td><td><${Text} value=${line.to} cut=${200} /></td><td><${Text} value=${line.reason} cut=${500} /></td><td><bdi>${line.by}</bdi></td></tr>`)}</tbody></table></div>
+      <${Table} name="Log" kind="log" columns=${["Time", "Run", "Event", "From", "To", "Why", "By"]} rows=${log.slice().reverse().map((line) => [
+        html`<time datetime=${line.at}>${clock(line.at)}</time>`, line.run, WORDS[line.event] ?? wordOf(line),
+        ...[line.from, line.to, line.reason].map((text) => html`<${Text} value=${text} cut=${300} />`), html`<bdi>${line.by}</bdi>`])} />
     </details>`;
 }
 
-const WORDS = { started: "Started", ended: "Ended", status: "Status" };
+const WORDS = { started: "Started", ended: "Ended", status: "Status", delivered: "Notice delivered", notDelivered: "Notice not delivered", givenUp: "Notice given up" };
 
 function Actions({ row, source, may, reload }) {
   const action = useAction();

@@ -7,6 +7,8 @@ import { now } from "./api.mjs";
 
 export const html = htm.bind(h);
 
+export const isGiven = (value) => value !== null && value !== undefined;
+
 const CUT = 2_000;
 
 /** A text of somebody else: its direction stays its own, and a long one is cut until asked for. */
@@ -52,7 +54,7 @@ export function Labels({ labels }) {
 }
 
 export function Progress({ row, wide }) {
-  if (row.progress === null || row.progress === undefined) return html`<span class="none">–</span>`;
+  if (!isGiven(row.progress)) return html`<span class="none">–</span>`;
   const percent = Math.round(row.progress);
   return html`<span class=${wide ? "progress wide" : "progress"}>
     <progress max="100" value=${row.progress} aria-label=${`Progress of ${row.jobId}`}></progress>
@@ -99,9 +101,14 @@ function useTick(on) {
 
 /** Names with values; a value that is null is left out. */
 export const Facts = ({ of }) => html`<dl class="facts">
-  ${of.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`
+  ${of.filter(([, value]) => isGiven(value) && value !== "" && value !== false).map(([name, value]) => html`
     <div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
 </dl>`;
+
+/** A table that scrolls by itself where it is too wide; `rows` are lists of cells, or null. */
+export const Table = ({ name, columns, rows, kind }) => html`<div class="wide-table" tabindex="0" role="region" aria-label=${name}><table class=${kind}>
+  <thead><tr>${columns.map((word) => html`<th scope="col" key=${word}>${word}</th>`)}</tr></thead>
+  <tbody>${rows.map((cells, i) => html`<tr key=${rows.length - i}>${cells.map((cell, n) => html`<td key=${n}>${cell}</td>`)}</tr>`)}</tbody></table></div>`;
 
 /** An error with all its faults. */
 export function Failure({ error }) {

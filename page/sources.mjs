@@ -3,7 +3,7 @@
 import { useState } from "./preact-hooks.mjs";
 import { call, get, post } from "./api.mjs";
 import { addressOf, useAction, useLive } from "./hooks.mjs";
-import { Facts, Failure, Field, Said, State, Text, Title, Wait, When, duration, html } from "./parts.mjs";
+import { Facts, Failure, Field, STATES, Said, State, Table, Text, Title, Wait, When, duration, html, isGiven } from "./parts.mjs";
 
 export function Sources({ may }) {
   const live = useLive("sources", 15, (signal) => get("sources", {}, signal));
@@ -28,7 +28,7 @@ function Source({ source, counts, since, may, reload }) {
     return said;
   });
   return html`<section class="card" aria-labelledby=${`source-${source.name}`}>
-    <h2 id=${`source-${source.name}`}>${source.name} ${source.pausedSince && html`<span class="flag paused">paused</span>`}</h2>
+    <h2 id=${`source-${source.name}`}>${source.name} ${source.sweep && !source.sweep.fresh && html`<span class="flag stale">sweep silent</span>`} ${source.pausedSince && html`<span class="flag paused">paused</span>`}</h2>
     <p>${source.description}</p>
     <${Facts} of=${[
       ["Watched now", counts && html`<a href=${addressOf([], { source: source.name, state: "Monitoring" })}>${counts.live.toLocaleString("en")}</a>`],
@@ -37,6 +37,7 @@ function Source({ source, counts, since, may, reload }) {
       ["Authentication", source.auth],
       ["Polls every", duration(source.pollIntervalSeconds)],
       ["Watches for", duration(source.timeoutSeconds)],
+      ...sweepOf(source.sweep),
     ]} />
     ${counts && html`<${Day} counts=${counts} since=${since} name=${source.name} />`}
     <div class="actions">
@@ -47,10 +48,20 @@ function Source({ source, counts, since, may, reload }) {
     <${DryRun} source=${source} /></section>`;
 }
 
+const sweepOf = (sweep) => (sweep ? [
+  ["Sweeps", sweep.by === "list" ? "by its list" : "job by job"],
+  ["Jobs in the last sweep", sweep.jobs.toLocaleString("en")],
+  ["Last sweep that saw all", html`<${When} at=${sweep.lastLookAt} />`],
+  ["Next sweep", html`<${When} at=${sweep.nextAt} />`],
+  ["Sweeps that failed in a row", sweep.failures || null],
+  ["Why", sweep.detail && html`<${Text} value=${sweep.detail} />`],
+  ["A watch polls for itself every", duration(sweep.safetySeconds)],
+] : []);
+
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
 
 function Day({ counts, since, name }) {
-  const ends = Object.entries(counts.ends);
+  const ends = STATES.filter((state) => counts.ends[state]).map((state) => [state, counts.ends[state]]);
   const ended = ends.reduce((sum, [, count]) => sum + count, 0);
   return html`<h3>Since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
     <${Facts} of=${[
@@ -99,15 +110,15 @@ function Seen({ seen }) {
   const { poll } = seen;
   const known = { outcome: "Outcome", rawStatus: "Status", progress: "Progress", message: "Message", detail: "Detail" };
   return html`<div class="seen" role="status"><${Facts} of=${[
-    ...Object.entries(known).map(([name, word]) => [word, poll[name] === null || poll[name] === undefined ? null : html`<${Text} value=${String(poll[name])} />`]),
+    ...Object.entries(known).map(([name, word]) => [word, isGiven(poll[name]) && html`<${Text} value=${String(poll[name])} />`]),
     ["Decided by", seen.decidedBy && html`<${Text} value=${seen.decidedBy} />`],
     ["Request", seen.request && html`<code><bdi>${seen.request.method} ${seen.request.url}</bdi></code>`],
     ["Answer", seen.answer && `HTTP ${seen.answer.httpStatus}`],
   ]} />
-  ${seen.selected && Object.keys(seen.selected).length > 0 && html`<div class="wide-table" tabindex="0" role="region" aria-label="Expressions"><table><thead><tr><th scope="col">Key</th><th scope="col">Expression</th><th scope="col">Value</th></tr></thead>
-    <tbody>${Object.entries(seen.selected).map(([name, each]) => html`<tr key=${name}><th scope="row">${name}</th><td><code><bdi>${each.expression}</bdi></code></td>
-      <td>${each.value === null ? "null" : html`<code><${Text} value=${each.value} /></code>`}
+  ${seen.selected && Object.keys(seen.selected).length > 0 && html`<${Table} name="Expressions" columns=${["Key", "Expression", "Value"]}
+    rows=${Object.entries(seen.selected).map(([name, each]) => [name, html`<code><bdi>${each.expression}</bdi></code>`,
+      html`${each.value === null ? "null" : html`<code><${Text} value=${each.value} /></code>`}
         ${each.value === null && !each.fault && html`<p class="hint">Nothing in the ${each.sees === "body" ? "body" : "answer"} fits the expression.</p>`}
-        ${each.fault && html`<p class="fault"><${Text} value=${each.fault} /></p>`}</td></tr>`)}</tbody></table></div>`}
+        ${each.fault && html`<p class="fault"><${Text} value=${each.fault} /></p>`}`])} />`}
   ${seen.answer && html`<pre tabindex="0" aria-label="Body of the answer"><${Text} value=${seen.answer.body} cut=${5_000} /></pre>`}</div>`;
 }

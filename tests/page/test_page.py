@@ -22,7 +22,7 @@ VIEWS = {
     "": "table.monitors tbody tr",
     "start": "textarea[name=job]",
     "sources": "section.card h2",
-    "channels": "p.empty",
+    "channels": "section.card h2",
     "housekeeping": "section h2",
 }
 SCRIPT = "<script>document.title='taken'</script>"
@@ -103,6 +103,26 @@ def test_the_list_filters_and_a_link_to_it_holds(page: Page, api: Api) -> None:
     page.goto("/api/ui#/")
     page.locator(".counts a").first.click()
     assert "state=Monitoring" in page.url
+
+
+def test_the_channels_and_the_monitor_tell_what_became_of_notices(page: Page, api: Api) -> None:
+    job = {"workload": "primes", "seconds": 1}
+    monitor = api.start(job=job, notify=["ops", "broken"])["id"]
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    notices = page.get_by_role("region", name="Notices").locator("tbody tr")
+    expect(notices.filter(has_text="ops")).to_contain_text("delivered", timeout=30_000)
+    expect(notices.filter(has_text="broken")).to_contain_text("waiting")
+    expect(notices.filter(has_text="broken")).to_contain_text("500")
+    keep(page, "notices")
+    page.goto("/api/ui#/channels")
+    good, bad = (page.locator(f"section:has(#channel-{name})") for name in ("ops", "broken"))
+    expect(good.get_by_role("region", name="Last deliveries of ops")).to_contain_text("✔ yes")
+    expect(bad.get_by_role("region", name="Last deliveries of broken")).to_contain_text("✖ no")
+    expect(bad.locator(".facts")).to_contain_text("500")
+    good.get_by_role("button", name="Send a test message").click()
+    expect(good.locator(".said p")).to_contain_text("The receiver took the message")
+    bad.get_by_role("button", name="Send again").click()
+    expect(bad.locator(".said p")).to_contain_text("What waits is tried now.")
 
 
 def test_text_of_others_stays_text(page: Page, api: Api) -> None:
