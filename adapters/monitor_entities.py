@@ -157,8 +157,12 @@ def list_entity(row: MonitorRow) -> Entity:
     return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
 
 
-def has_label(entry: Entity, label: str) -> bool:
-    """Whether an entry of the list has a label, as `name:value`."""
+def fits(entry: Entity, label: str | None, prefix: str | None) -> bool:
+    """Whether an entry of the list has a label, as `name:value`, and its job id that beginning."""
+    if prefix and not entry["jobId"].startswith(prefix):
+        return False
+    if label is None:
+        return True
     name, _, value = label.partition(":")
     labels: dict[str, str] = json.loads(entry.get("labels", "{}"))
     return labels.get(name) == value

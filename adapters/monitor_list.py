@@ -19,7 +19,7 @@ from adapters.table import BATCH, Entity, Table, delete_unchanged, reading
 from domain.errors import StoreUnavailable
 from domain.monitors.monitor import MonitorRow, State
 
-_ENTRIES_READ = 5_000  # for a filter by label, in one request
+_ENTRIES_READ = 5_000  # in one request, for a filter that the store has no index for
 
 readers = ThreadPoolExecutor(32, "reader")
 """Threads that read rows, for all lists that are asked for at once."""
@@ -61,7 +61,13 @@ class MonitorList:
         self._table, self._row = table, row
 
     def page(
-        self, size: int, after: str = "", *, label: str | None = None, **equal: str | None
+        self,
+        size: int,
+        after: str = "",
+        *,
+        label: str | None = None,
+        prefix: str | None = None,
+        **equal: str | None,
     ) -> tuple[list[MonitorRow], str | None]:
         """Monitors, newest first.
 
@@ -70,6 +76,7 @@ class MonitorList:
             after: The key that the page before returned; empty for the first page.
             label: `name:value`; a filter that the store has no index for, so that the page may be
                 short.
+            prefix: The beginning of the job's id; a filter of the same kind.
             **equal: Filters by `state` and `source`; None filters nothing.
 
         Returns:
@@ -79,14 +86,15 @@ class MonitorList:
         filters = {name: value for name, value in equal.items() if value is not None}
         where += "".join(f" and {name} eq @{name}" for name in filters)
         values = {"list": entities.LIST, "after": after, **filters}
-        entries = self._table.query(where, values, top=None if label else size + 1)
+        picks = label or prefix
+        entries = self._table.query(where, values, top=None if picks else size + 1)
         found: list[Entity] = []
         last = ""
-        for entry in islice(entries, _ENTRIES_READ if label else size + 1):
+        for entry in islice(entries, _ENTRIES_READ if picks else size + 1):
             if len(found) == size:
                 break
             with reading():
-                if label is None or entities.has_label(entry, label):
+                if entities.fits(entry, label, prefix):
                     found.append(entry)
                 last = entry["RowKey"]
         else:

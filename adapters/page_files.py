@@ -12,7 +12,6 @@ _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
-    ".txt": "text/plain",
 }
 
 

@@ -8,9 +8,10 @@ import { Failure, Flags, Labels, Progress, STATES, State, Text, Title, Wait, Whe
 const PAGE = 50;
 
 export function List({ query, may }) {
-  const filter = { state: query.state, source: query.source, label: query.label, jobId: query.find };
+  const filter = { state: query.state, source: query.source, label: query.label, jobIdPrefix: query.find };
   const wanted = JSON.stringify([filter, query.token]);
-  const rows = useLive(wanted, 5, (signal) => get("monitors", { ...filter, top: PAGE, token: query.token }, signal));
+  // A search reads thousands of entries.
+  const rows = useLive(wanted, query.find || query.label ? 30 : 5, (signal) => get("monitors", { ...filter, top: PAGE, token: query.token }, signal));
   const counts = useLive("counts", 10, (signal) => get("counts", {}, signal));
   const go = (change) => addressOf([], { ...query, token: "", ...change });
   const filtered = Object.values(filter).some(Boolean);
@@ -21,7 +22,7 @@ export function List({ query, may }) {
     <${Failure} error=${rows.error ?? counts.error} />
     ${rows.data === null ? (rows.error ? null : html`<${Wait} />`) : html`
       <${Rows} rows=${rows.data.monitors} go=${go} />
-      ${rows.data.monitors.length === 0 && html`<${Empty} filtered=${filtered} more=${rows.data.next} may=${may} />`}
+      ${rows.data.monitors.length === 0 && html`<${Empty} filtered=${filtered} more=${rows.data.next && go({ token: rows.data.next })} may=${may} />`}
       <nav class="pages" aria-label="Pages">
         ${query.token && html`<a href=${go({})}>Newest</a>`}
         ${rows.data.next && html`<a href=${go({ token: rows.data.next })}>Older</a>`}
@@ -29,7 +30,7 @@ export function List({ query, may }) {
 }
 
 function Empty({ filtered, more, may }) {
-  if (more) return html`<p class="empty">None among the entries that one request reads. There may be older ones.</p>`;
+  if (more) return html`<p class="empty">None among the entries that one request reads. <a href=${more}>Look further back</a></p>`;
   if (filtered) return html`<p class="empty">No monitor fits. <a href="#/">Show all</a></p>`;
   return html`<div class="empty"><p>Nothing is watched yet.</p>
     ${may("start") && html`<p><a class="button" href="#/start">Start a job</a></p>`}</div>`;
@@ -70,7 +71,7 @@ function Find({ query, go }) {
     location.hash = go({ find: find.trim(), label: label.trim() });
   };
   return html`<form class="find" role="search" onSubmit=${submit}>
-    <label>Job id <input type="search" name="find" value=${find} placeholder="job-1"
+    <label>Job id begins with <input type="search" name="find" value=${find} placeholder="job-1"
       onInput=${(event) => setFind(event.target.value)} /></label>
     <label>Label <input name="label" value=${label} placeholder="team:data" onInput=${(event) => setLabel(event.target.value)} /></label>
     <button>Find</button>

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from demo.part import ROOT
 
-PAGE = ROOT / "page"
 _PACKAGES = ROOT / "demo/node_modules"
 _FILES = {
-    "preact.mjs": "preact/dist/preact.mjs",
-    "preact-hooks.mjs": "preact/hooks/dist/hooks.mjs",
-    "htm.mjs": "htm/dist/htm.module.js",
-    "preact-licence.txt": "preact/LICENSE",
-    "htm-licence.txt": "htm/LICENSE",
+    "page/preact.mjs": "preact/dist/preact.mjs",
+    "page/preact-hooks.mjs": "preact/hooks/dist/hooks.mjs",
+    "page/htm.mjs": "htm/dist/htm.module.js",
+    "licences/preact.txt": "preact/LICENSE",
+    "licences/htm.txt": "htm/LICENSE",
 }
 _BY_NAME, _BY_PLACE = b'from"preact"', b'from"./preact.mjs"'
 
@@ -26,7 +25,7 @@ _BY_NAME, _BY_PLACE = b'from"preact"', b'from"./preact.mjs"'
 def files() -> Iterator[tuple[Path, bytes]]:
     """Each copy, and what it has to hold by the installed packages."""
     for name, published in _FILES.items():
-        yield PAGE / name, (_PACKAGES / published).read_bytes().replace(_BY_NAME, _BY_PLACE)
+        yield ROOT / name, (_PACKAGES / published).read_bytes().replace(_BY_NAME, _BY_PLACE)
 
 
 def main() -> None:

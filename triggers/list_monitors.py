@@ -1,8 +1,8 @@
 """`GET /api/monitors`: the monitors, newest first, a page at a time.
 
-A page with a `label` may be short, or empty, and still have a `next`: a request reads at most 5,000
-entries of the list. A `jobId` is looked up by its id, in the source or in each one that is
-configured.
+A page with a `label` or a `jobIdPrefix` may be short, or empty, and still have a `next`: a request
+reads at most 5,000 entries of the list. A `jobId` is looked up by its id, in the source or in each
+one that is configured.
 """
 
 import base64
@@ -74,6 +74,7 @@ class ListQuery(WireModel):
         state: Only monitors in this state.
         source: Only monitors of this source.
         job_id: Only monitors of this job.
+        job_id_prefix: Only monitors of jobs whose id begins so, in these letters.
         label: Only monitors with this label, as `name:value`.
         top: The size of a page.
         token: The `next` of the page before.
@@ -82,6 +83,7 @@ class ListQuery(WireModel):
     state: State | None = None
     source: SourceName | None = None
     job_id: OneJobId | None = None
+    job_id_prefix: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     label: Label | None = None
     top: Annotated[int, Field(ge=1, le=_TOP_LIMIT), Digits] = _TOP
     token: Annotated[str, AfterValidator(_place)] | None = None
@@ -111,13 +113,14 @@ class MonitorPage(WireModel):
 async def list_monitors(req: func.HttpRequest) -> func.HttpResponse:
     """List the monitors, newest first.
 
-    A page with a `label` may be short, or empty, and still have a `next`.
+    A page with a `label` or a `jobIdPrefix` may be short, or empty, and still have a `next`.
     """
     asked = read_query(req, ListQuery)
     services = await at_store(get_services)
     after = asked.token or ""
     if asked.job_id is None:
         filters = {"state": asked.state, "source": asked.source, "label": asked.label}
+        filters["prefix"] = asked.job_id_prefix
         rows, more = await at_store(services.monitors.list.page, asked.top, after, **filters)
     else:
         sources = services.sources.by_name if asked.source is None else [asked.source]
@@ -131,7 +134,8 @@ def _passes(row: MonitorRow, asked: ListQuery) -> bool:
     """Whether the filters of the query let a monitor pass."""
     name, _, value = (asked.label or "").partition(":")
     state = asked.state or row.state
-    return state == row.state and (not name or row.labels.get(name) == value)
+    begins = row.job_id.startswith(asked.job_id_prefix or "")
+    return begins and state == row.state and (not name or row.labels.get(name) == value)
 
 
 def _page_of(rows: list[MonitorRow], top: int, after: str) -> tuple[list[MonitorRow], str | None]:

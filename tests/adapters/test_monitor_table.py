@@ -494,7 +494,8 @@ def test_a_restart_stays_in_the_list(table: MonitorTable, row: MonitorRow) -> No
 def test_a_page_by_label_goes_on_where_it_stopped(
     table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Table storage has no index for labels, so a request reads a part of the list."""
+    """Table storage has no index for labels or for beginnings of job ids, so a request reads a part
+    of the list."""
     monkeypatch.setattr("adapters.monitor_list._ENTRIES_READ", 3)
     ids = []
     for number in range(8):
@@ -503,6 +504,7 @@ def test_a_page_by_label_goes_on_where_it_stopped(
             update={
                 "id": f"{row.id}-{number}",
                 "source": row.job_id,
+                "job_id": f"{labels['team']}/Job-{number}",
                 "labels": labels,
                 "started_at": NOW + timedelta(seconds=number),
             }
@@ -511,6 +513,11 @@ def test_a_page_by_label_goes_on_where_it_stopped(
         ids += [each.id] if number % 4 == 0 else []
     assert listed(table, source=row.job_id, label="team:sales") == ids[::-1]
     assert listed(table, source=row.job_id, label="team:none") == []
+    assert listed(table, source=row.job_id, prefix="sales/Job-") == ids[::-1]
+    assert listed(table, source=row.job_id, prefix="sales/Job-4") == ids[1:]
+    assert listed(table, source=row.job_id, prefix="sales/", label="team:hr") == []
+    for other in ("sales/job-", "Job-4", "sales/Job-44"):
+        assert listed(table, source=row.job_id, prefix=other) == []
 
 
 def test_a_run_that_is_begun_again_outlives_the_one_before(

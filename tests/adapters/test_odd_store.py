@@ -74,6 +74,7 @@ CALLS: dict[str, Callable[[Table], object]] = {
     "read after": lambda table: MonitorTable(table).read(ROW.id, 0),
     "page": lambda table: MonitorTable(table).list.page(50),
     "page by label": lambda table: MonitorTable(table).list.page(50, label="a:b"),
+    "page by beginning": lambda table: MonitorTable(table).list.page(50, prefix="a"),
     "live": lambda table: list(MonitorTable(table).live()),
     "ended_before": lambda table: list(MonitorTable(table).list.ended_before(NOW)),
     "ended": lambda table: MonitorTable(table).ended(Ended(ROW.id, 1, "x")),

@@ -13,7 +13,7 @@ from tools.package import PATTERNS, is_ignored, left_of
 
 FILES = {"function_app.py", "host.json", "requirements.txt", "job_sources.toml"}
 CODE = {"domain", "activities", "orchestrators", "triggers", "adapters"}
-FOLDERS = CODE | {"page", "presets"}
+FOLDERS = CODE | {"licences", "page", "presets"}
 
 
 def is_part_of_the_app(path: PurePosixPath) -> bool:

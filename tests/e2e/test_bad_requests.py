@@ -125,7 +125,7 @@ def test_a_faulty_check_of_a_source_is_told(api: Api) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/api/monitors?top=&state=&source=&jobId=&label=&token=&bogus=", 200),
+        ("GET", "/api/monitors?top=&state=&source=&jobId=&jobIdPrefix=&label=&token=&bogus=", 200),
         ("GET", "/api/sources?bogus=", 200),
         ("GET", "/api/health?bogus=", 200),
         ("POST", "/api/sources/demo/check?jobId=", 400),
