@@ -24,6 +24,7 @@ from triggers import (
     openapi,
     restart_monitor,
     sources,
+    start_batch,
     start_cleanup,
     start_monitor,
     stop_monitor,
@@ -34,6 +35,7 @@ app = df.DFApp(http_auth_level=access.route_level())
 
 for part in (
     start_monitor,
+    start_batch,
     get_monitor,
     list_monitors,
     notify_monitor,
