@@ -27,6 +27,7 @@ from triggers import (
     page,
     restart_monitor,
     sources,
+    start_batch,
     start_cleanup,
     start_monitor,
     stop_monitor,
@@ -37,6 +38,7 @@ app = df.DFApp(http_auth_level=access.route_level())
 
 for part in (
     start_monitor,
+    start_batch,
     get_monitor,
     list_monitors,
     notify_monitor,

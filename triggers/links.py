@@ -20,7 +20,7 @@ from domain.wire import WireModel, left_out
 from triggers.answers import json_answer
 
 _RETRY_AFTER_SECONDS = "10"  # as in the SDK's answer
-_OF_THE_APP = re.compile("/monitors(/|$)", re.IGNORECASE)
+_OF_THE_APP = re.compile("/monitors([/:]|$)", re.IGNORECASE)
 
 
 class HubUrls(WireModel):

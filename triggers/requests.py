@@ -19,6 +19,8 @@ from domain.wire import WireModel
 BODY_LIMIT = 64 * 1024
 """Bytes of a body that is read."""
 
+KEY_HEADER = "Idempotency-Key"
+
 _OF_THE_PLATFORM = {"code", "clientId"}
 """The function key and its name: they belong to Azure Functions."""
 
@@ -117,17 +119,18 @@ def body_faults(req: func.HttpRequest) -> list[Fault]:
     return []
 
 
-def idempotency_key(req: func.HttpRequest) -> str | None:
-    """The Idempotency-Key of a request, without the quotes of a structured field.
+def read_key(given: object, where: str, faults: list[Fault]) -> str | None:
+    """An Idempotency-Key, without the quotes of a structured field; None if there is none.
 
-    Raises:
-        InvalidInput: The header holds no valid key.
+    Args:
+        given: The text that should be one.
+        where: Its place in the request.
+        faults: Takes a fault if it is none.
     """
-    header = req.headers.get("Idempotency-Key")
-    if header is None:
+    if given is None:
         return None
-    key = _KEY.fullmatch(header.strip())
-    if not key:
-        fault = Fault("Idempotency-Key", "must be 1 to 255 printable ASCII characters, no space")
-        raise InvalidInput([fault])
-    return key[1]
+    key = _KEY.fullmatch(given.strip()) if isinstance(given, str) else None
+    if key:
+        return key[1]
+    faults.append(Fault(where, "must be 1 to 255 printable ASCII characters, no space"))
+    return None

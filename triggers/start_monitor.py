@@ -14,6 +14,7 @@
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -37,7 +38,7 @@ from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import STARTED, CheckStatus, check_status
 from triggers.operation import Answer, operation
-from triggers.requests import idempotency_key, read_body, unknown_parameters
+from triggers.requests import KEY_HEADER, read_body, read_key, unknown_parameters
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -46,11 +47,21 @@ _ATTEMPTS = 5
 
 
 class Call(NamedTuple):
-    """A sound request, with all that it takes to answer it. `key` is its Idempotency-Key."""
+    """A sound start, with all that it takes to answer it.
+
+    Attributes:
+        req: The request that brought it, alone or in a batch.
+        client: The durable client.
+        services: The services.
+        body: Its JSON text.
+        start: The same, read.
+        key: Its Idempotency-Key.
+    """
 
     req: func.HttpRequest
     client: df.DurableOrchestrationClient
     services: Services
+    body: bytes
     start: Start
     key: str | None
 
@@ -100,15 +111,30 @@ async def start_monitor(
     begins again as the next run.
     """
     body = read_body(req)
-    if faults := unknown_parameters(req):
-        raise InvalidInput(faults)
-    key = idempotency_key(req)
+    faults = unknown_parameters(req)
+    key = read_key(req.headers.get(KEY_HEADER), KEY_HEADER, faults)
     services = await at_store(get_services)
-    start = parse_start(body, services.sources, services.now())
-    call = Call(req, client, services, start, key)
+    start = read_start(body, services, faults)
+    return await begin(Call(req, client, services, body, start, key))
+
+
+def read_start(body: bytes, services: Services, faults: Sequence[Fault]) -> Start:
+    """The start that a body is; InvalidInput names its faults, and those found before."""
+    try:
+        start = parse_start(body, services.sources, services.now())
+    except InvalidInput as error:
+        raise InvalidInput([*faults, *error.faults]) from None
+    if faults:
+        raise InvalidInput(faults)
+    return start
+
+
+async def begin(call: Call) -> func.HttpResponse:
+    """Begin a start, unless its Idempotency-Key came before; the errors are the domain's."""
+    services, key = call.services, call.key
     if key is None:
         return await _start(call)
-    earlier = await at_store(services.intents.begin, key, body, services.now())
+    earlier = await at_store(services.intents.begin, key, call.body, services.now())
     if earlier:
         return await _repeated(call, earlier)
     try:
@@ -123,7 +149,7 @@ async def start_monitor(
     except (InvalidInput, StoreUnavailable):
         await at_store(services.intents.forget, key)
         raise
-    if answer.status_code == HTTPStatus.CONFLICT and start.request.job is None:
+    if answer.status_code == HTTPStatus.CONFLICT and call.start.request.job is None:
         await at_store(services.intents.forget, key)  # nothing was done
     return answer
 
@@ -171,7 +197,7 @@ def _submit(services: Services, start: Start, by: str) -> Job:
 async def _repeated(call: Call, earlier: Intent) -> func.HttpResponse:
     """Answer a request whose key came before."""
     services, start = call.services, call.start
-    if not is_same(earlier, read_body(call.req)):
+    if not is_same(earlier, call.body):
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key came with another request before."
         )

@@ -266,11 +266,11 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     Raises:
         InvalidInput: Names every fault of the request.
     """
-    document = _object(body)
+    document = read_object(body)
     source_faults: list[Fault] = []
     source = _source(document.get("source"), sources, source_faults)
     context = {"now": now, "source": source, "channels": sources.channels.names}
-    request, faults = _read(body, StartRequest, context)
+    request, faults = read_model(body, StartRequest, context)
     faults += source_faults
     faults += _faults_of_the_whole(document, source)
     if faults or source is None or request is None:
@@ -280,8 +280,8 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
 
 def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeRequest:
     """Read and check the body of a change; InvalidInput names every fault."""
-    document = _object(body)
-    request, faults = _read(body, ChangeRequest, {"now": now})
+    document = read_object(body)
+    request, faults = read_model(body, ChangeRequest, {"now": now})
     faults += _faults_of_both_times(document)
     if document.get("onExpiry") == "cancel" and (source is None or source.cancel is None):
         faults.append(Fault("onExpiry", "can't be cancel: the source has no cancel"))
@@ -295,8 +295,8 @@ def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeReq
 Request = TypeVar("Request", bound=WireModel)
 
 
-def _object(body: bytes) -> dict[str, object]:
-    """The body as a JSON object."""
+def read_object(body: bytes) -> dict[str, object]:
+    """The body as a JSON object; InvalidInput if it is none."""
     try:
         document = from_json(_without_mark(body), allow_inf_nan=False)
     except ValueError as error:
@@ -306,13 +306,15 @@ def _object(body: bytes) -> dict[str, object]:
     return document
 
 
-def _read(
+def read_model(
     body: bytes, model: type[Request], context: Mapping[str, Any]
 ) -> tuple[Request | None, list[Fault]]:
     """The body as the model, and the faults of its fields."""
     try:
-        text = _without_mark(body)
-        return model.model_validate_json(text, strict=True, context=dict(context)), []
+        text, about = _without_mark(body), dict(context)
+        return model.model_validate_json(
+            text, strict=True, context=about, by_alias=True, by_name=False
+        ), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         return None, [Fault(str(each["loc"][0]), fault_text(each)) for each in details]

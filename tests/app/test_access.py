@@ -33,6 +33,7 @@ ROLES = {
     "CheckSourceRaw": "read",  # and the master key, since the host still asks for that
     "HealthDetails": "read",
     "StartMonitor": "start",
+    "StartBatch": "start",
     "NotifyMonitor": "start",
     "ChangeMonitor": "start",
     "RestartMonitor": "start",

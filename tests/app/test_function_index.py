@@ -45,6 +45,7 @@ def activity(argument: str, *, client: bool = False) -> Bindings:
 # Every function of the app, whole. A route, level or name that changes here changes for callers.
 FUNCTIONS = {
     "StartMonitor": http("POST", "monitors"),
+    "StartBatch": http("POST", "monitors:batch"),
     "GetMonitor": http("GET", "monitors/{id}"),
     "ListMonitors": http("GET", "monitors", client=False),
     "RestartMonitor": http("POST", "monitors/{id}/restart"),

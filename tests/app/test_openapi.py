@@ -1,6 +1,7 @@
 """The description of the API against the functions, and against the rules of OpenAPI."""
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -90,6 +91,7 @@ def statuses_in(node: ast.AST) -> Iterator[int]:
 def test_every_status_that_a_handler_names_is_described(file: Path) -> None:
     """Those that it raises are held by each call of the other tests: see `tests.api`."""
     named = set(statuses_in(ast.parse(file.read_text(encoding="utf-8"))))
+    named -= WITHIN_AN_ANSWER.get(file.stem, set())
     described = [
         each
         for each in OPERATIONS
@@ -104,6 +106,8 @@ def test_every_status_that_a_handler_names_is_described(file: Path) -> None:
 
 # `triggers.links` answers for this one.
 ANSWERED_ELSEWHERE = {"start_cleanup"}
+# The status of one start, in an answer that has many.
+WITHIN_AN_ANSWER = {"start_batch": {500}}
 
 
 @pytest.mark.parametrize("name", operations(KEYS))
@@ -130,9 +134,7 @@ def test_every_field_is_explained_or_says_all_with_its_name() -> None:
 def test_answers_are_open_and_requests_are_not() -> None:
     schemas = KEYS["components"]["schemas"]
     closed = {name for name, each in schemas.items() if each.get("additionalProperties") is False}
-    bodies = {
-        each["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        for each in operations(KEYS).values()
-        if "application/json" in each.get("requestBody", {}).get("content", ())
-    }
-    assert closed == bodies
+    bodies = [each.get("requestBody") for each in operations(KEYS).values()]
+    read = set(re.findall(r"schemas/(\w+)", json.dumps(bodies)))
+    read |= set(re.findall(r"schemas/(\w+)", json.dumps([schemas[name] for name in read])))
+    assert closed == {name for name in read if schemas[name].get("type") == "object"}

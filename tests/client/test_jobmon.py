@@ -14,8 +14,10 @@ from typing import ClassVar
 
 import pytest
 
-from job_monitor import ApiError, AsyncClient, Client, NoAnswer, NotConfigured
+from job_monitor import ApiError, AsyncClient, Client, NoAnswer, NotConfigured, Started
 from job_monitor.command.text import clean, to_json
+from job_monitor.core.answer import Answer
+from job_monitor.core.steps import Pause, Send, start_many
 from tests.api import eventually, new_job_id
 
 ROOT = Path(__file__).parent.parent.parent
@@ -105,6 +107,50 @@ def test_each_line_of_a_file_is_started_and_a_bad_one_stops_no_other(
             client.stop(found.id)
 
 
+def test_a_file_is_sent_in_batches(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.jsonl"
+    lines = [{"jobId": str(number)} for number in range(101)]
+    file.write_text("\n".join(map(json.dumps, [{"jobId": "x", "idempotencyKey": "k"}, *lines])))
+    with moody() as url:
+        code, said, complained = jobmon(url, "start", "--from", str(file))
+    assert (code, len(said.splitlines())) == (0, 102), complained
+    assert [len(each) for each in Moody.batches] == [100, 2]
+    assert Moody.batches[0][0] == {"jobId": "x", "idempotencyKey": "k"}
+    assert len({each["idempotencyKey"] for each in Moody.batches[0]}) == 100
+
+
+def test_what_a_batch_had_no_time_for_is_sent_again_with_its_key() -> None:
+    monitor = {"id": "a", "state": "Monitoring"}
+
+    def answer(*statuses: int) -> Answer:
+        each = [{"status": status, "body": {"monitor": monitor}} for status in statuses]
+        return Answer(200, {}, json.dumps({"answers": each}).encode(), seconds=1)
+
+    steps = start_many([{"jobId": each} for each in "abc"], patience=120)
+    first = next(steps)
+    assert steps.send(answer(202, 503, 409)) == Pause(10)
+    again = next(steps)
+    assert isinstance(first, Send)
+    assert isinstance(again, Send)
+    [sent] = json.loads(again.call.body or b"")["starts"]
+    assert sent == json.loads(first.call.body or b"")["starts"][1]
+    with pytest.raises(StopIteration) as end:
+        steps.send(answer(202))
+    results = end.value.value
+    assert [isinstance(each, Started) for each in results] == [True, True, False]
+
+
+@pytest.mark.parametrize("refusal", [400, 404, 413])
+def test_a_server_that_takes_no_batch_gets_each_start_alone(refusal: int) -> None:
+    """An older one has no such route; and one start may spoil the whole text."""
+    with moody(refusal, 202, 400) as url, Client(url) as client:
+        first, second, third = client.start_many([{"jobId": "a"}, {}, {"jobId": "b"}])
+    assert isinstance(first, Started)
+    assert isinstance(second, ApiError)
+    assert isinstance(third, Started)
+    assert len(set(Moody.keys)) == 4  # none with the batch, one with each start
+
+
 def test_the_other_commands(base_url: str) -> None:
     job_id = new_job_id()
     code, said, _ = jobmon(
@@ -150,12 +196,18 @@ class Moody(http.server.BaseHTTPRequestHandler):
 
     refusals: ClassVar[list[int]] = []
     keys: ClassVar[list[str | None]] = []
+    batches: ClassVar[list[list[dict[str, str]]]] = []
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
         self.keys.append(self.headers["Idempotency-Key"])
         status = self.refusals.pop(0) if self.refusals else 202
-        body = json.dumps({"monitor": {"id": "a", "state": "Monitoring", "later": 1}}).encode()
+        answer: dict[str, object] = {"monitor": {"id": "a", "state": "Monitoring", "later": 1}}
+        if self.path.endswith(":batch") and status == 202:
+            starts = json.loads(sent)["starts"]
+            self.batches.append(starts)
+            answer = {"answers": [{"status": 202, "body": answer} for _ in starts]}
+        body = json.dumps(answer).encode()
         self.send_response(status)
         if status != 202:
             self.send_header("Retry-After", "0")
@@ -169,7 +221,7 @@ class Moody(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def moody(*refusals: int) -> Iterator[str]:
-    Moody.refusals[:], Moody.keys[:] = refusals, []
+    Moody.refusals[:], Moody.keys[:], Moody.batches[:] = refusals, [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"

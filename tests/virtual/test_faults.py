@@ -152,6 +152,33 @@ def test_a_start_that_is_cut_off_before_its_claim_promises_and_leaves_nothing(
         assert not entries(lab, "~live", f"demo.{cut.job_id}"), cut
 
 
+def a_batch(lab: Lab) -> Act:
+    """A start of a batch, whose repeats bring its key."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.source.behave("submit", {"id": job_id})
+    lab.source.requests.clear()
+    body = {"starts": [{"job": {}, "pollIntervalSeconds": HOUR, "idempotencyKey": job_id}]}
+    return Act(job_id, lambda: lab.api.call("POST", "/api/monitors:batch", json=body))
+
+
+@pytest.mark.long
+@cut_in_any_way
+def test_a_batch_that_is_cut_off_anywhere_starts_no_second_job_when_it_is_repeated(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """I2, I5: its repeat gets the watch, or hears that nobody knows."""
+    for cut in cuts(lab, monkeypatch, how, a_batch, least=9):
+        body = {"job": {}, "pollIntervalSeconds": HOUR, "idempotencyKey": cut.job_id}
+        again = lab.api.call("POST", "/api/monitors:batch", json={"starts": [body]})
+        [answer] = again.json()["answers"]
+        assert answer["status"] in (200, 202, 409), cut
+        assert [each.method for each in lab.source.requests].count("POST") <= 1
+        if answer["status"] != 409:
+            lab.host.advance(minutes=11)
+            is_watched(lab, cut.job_id)
+
+
 def a_start_with_a_job(lab: Lab) -> Act:
     """A start that has the source start the job."""
     job_id = new_job_id()

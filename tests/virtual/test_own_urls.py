@@ -55,3 +55,11 @@ def test_each_answer_of_a_start_has_them(lab: Lab) -> None:
 def test_the_cleanup_is_answered_with_its_id(lab: Lab) -> None:
     answer = lab.api.call("POST", "/api/cleanup")
     assert (answer.status_code, answer.json()) == (202, {"id": "periodic-cleanup"})
+
+
+def test_a_start_of_a_batch_is_answered_with_them(lab: Lab) -> None:
+    lab.source.behave("submit", {"id": new_job_id()})
+    answer = lab.api.call("POST", "/api/monitors:batch?code=x", json={"starts": [{"job": {}}]})
+    [each] = answer.json()["answers"]
+    assert (each["status"], each["body"].keys()) == (202, OWN)
+    assert lab.api.call("GET", each["body"]["monitorGetUri"]).status_code == 200

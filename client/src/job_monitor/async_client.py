@@ -1,7 +1,7 @@
 """The async client: the methods of the sync one, whose docstrings hold here as well."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Self, TypeVar, Unpack
 
 import anyio
@@ -11,8 +11,20 @@ from job_monitor.connection import REQUEST_TIMEOUT, Connection, Credential
 from job_monitor.core import calls
 from job_monitor.core.answer import Answer
 from job_monitor.core.calls import Call
+from job_monitor.core.errors import ApiError
 from job_monitor.core.models import Change, Check, Monitor, Shown, Source, Sources, Start, Started
-from job_monitor.core.steps import PATIENCE, Failed, Look, Pause, Send, Steps, next_look, perform
+from job_monitor.core.steps import (
+    PATIENCE,
+    Failed,
+    Look,
+    Pause,
+    Send,
+    Steps,
+    batches,
+    next_look,
+    perform,
+    start_many,
+)
 
 T = TypeVar("T")
 
@@ -54,6 +66,14 @@ class AsyncClient:
     ) -> Started:
         """The same with the body as a mapping, also with fields that this client does not know."""
         return await self._call(calls.start(wanted, idempotency_key or calls.new_key()))
+
+    async def start_many(
+        self, starts: Iterable[Mapping[str, Any]]
+    ) -> AsyncIterator[Started | ApiError]:
+        """Start many watches: a result for each, in order; one that fails stops no other."""
+        for some in batches(starts):
+            for result in await self._run(start_many(some, self._patience)):
+                yield result
 
     async def get(self, monitor_id: str, *, log_after: int | None = None) -> Shown:
         """A monitor, with its newest log lines, or with those after a number."""

@@ -1,7 +1,7 @@
 """The sync client."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
@@ -10,8 +10,20 @@ from job_monitor.connection import REQUEST_TIMEOUT, Connection, Credential
 from job_monitor.core import calls
 from job_monitor.core.answer import Answer
 from job_monitor.core.calls import Call
+from job_monitor.core.errors import ApiError
 from job_monitor.core.models import Change, Check, Monitor, Shown, Source, Sources, Start, Started
-from job_monitor.core.steps import PATIENCE, Failed, Look, Pause, Send, Steps, next_look, perform
+from job_monitor.core.steps import (
+    PATIENCE,
+    Failed,
+    Look,
+    Pause,
+    Send,
+    Steps,
+    batches,
+    next_look,
+    perform,
+    start_many,
+)
 
 T = TypeVar("T")
 
@@ -66,6 +78,14 @@ class Client:
     def start_as(self, wanted: Mapping[str, Any], idempotency_key: str | None = None) -> Started:
         """The same with the body as a mapping, also with fields that this client does not know."""
         return self._call(calls.start(wanted, idempotency_key or calls.new_key()))
+
+    def start_many(self, starts: Iterable[Mapping[str, Any]]) -> Iterator[Started | ApiError]:
+        """Start many watches: a result for each, in order; one that fails stops no other.
+
+        Each is the body of a start. Its `idempotency_key` repeats it over the life of this program.
+        """
+        for some in batches(starts):
+            yield from self._run(start_many(some, self._patience))
 
     def get(self, monitor_id: str, *, log_after: int | None = None) -> Shown:
         """A monitor, with its newest log lines, or with those after a number."""

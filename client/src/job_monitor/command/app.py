@@ -5,7 +5,6 @@ import logging
 import sys
 import webbrowser
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,12 +29,8 @@ from job_monitor.command.output import (
 from job_monitor.command.text import clean
 from job_monitor.connection import VERSION, checked_url
 from job_monitor.core.calls import to_wire
-from job_monitor.core.errors import ApiError, JobMonitorError
 from job_monitor.core.models import Monitor, Started
 from job_monitor.settings import read_settings
-
-_AT_ONCE = 8
-"""Starts of a file that are under way together."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,7 +97,8 @@ def start(
     }
     if from_ is not None:
         if idempotency_key:
-            raise typer.BadParameter("A file has no --idempotency-key: each start has its own.")
+            what = "A file has no --idempotency-key: each line may have an idempotencyKey."
+            raise typer.BadParameter(what)
         wanted = [{**to_wire(common), **each} for each in _lines(from_)]
         with told(), Client() as client:
             raise typer.Exit(_start_all(client, wanted, wait=wait, as_json=as_json))
@@ -258,26 +254,17 @@ def sources(as_json: AsJson = False) -> None:
 
 def _start_all(client: Client, wanted: list[dict[str, Any]], *, wait: bool, as_json: bool) -> int:
     """Start each; one that fails stops no other. Returns the gravest exit code."""
-
-    def begin(one: dict[str, Any]) -> Started | JobMonitorError:
-        try:
-            return client.start_as(one)
-        except JobMonitorError as error:
-            return error
-
     codes: list[Exit] = []
     ids: list[str] = []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for number, came in enumerate(pool.map(begin, wanted), 1):
-            if isinstance(came, Started):
-                ids.append(came.monitor.id)
-                _show(came.monitor, as_json=as_json)
-                continue
-            codes.append(Exit.NO_RESULT)
-            detail = came.detail if isinstance(came, ApiError) else str(came)
-            complain(f"Start {number}: {detail}")
-            for fault in came.faults if isinstance(came, ApiError) else ():
-                complain(f"- {fault.field}: {fault.message}")
+    for number, came in enumerate(client.start_many(wanted), 1):
+        if isinstance(came, Started):
+            ids.append(came.monitor.id)
+            _show(came.monitor, as_json=as_json)
+            continue
+        codes.append(Exit.NO_RESULT)
+        complain(f"Start {number}: {came.detail}")
+        for fault in came.faults:
+            complain(f"- {fault.field}: {fault.message}")
     if wait:
         codes += [_wait(client, each, as_json=as_json, bar=False) for each in ids]
     return gravest(codes)

@@ -2,19 +2,33 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from pydantic.alias_generators import to_camel
 
-from job_monitor.core.answer import Answer
-from job_monitor.core.models import Check, Monitor, Page, Shown, Source, Sources, Started
+from job_monitor.core.answer import PROBLEM, Answer
+from job_monitor.core.errors import ApiError
+from job_monitor.core.models import (
+    Answers,
+    Check,
+    Monitor,
+    OneAnswer,
+    Page,
+    Shown,
+    Source,
+    Sources,
+    Started,
+)
 
 T = TypeVar("T")
+
+BATCH = 100
+"""The starts of one request at the most."""
 
 Query = Mapping[str, str | int | None]
 
@@ -49,18 +63,57 @@ def new_key() -> str:
 
 def start(wanted: Mapping[str, Any], key: str) -> Call[Started]:
     """Start a watch."""
-
-    def read(answer: Answer) -> Started:
-        monitor = answer.read(Monitor, within="monitor")
-        return Started(monitor=monitor, new=answer.status == HTTPStatus.ACCEPTED)
-
     return Call(
         "POST",
         "/api/monitors",
-        read,
+        _started,
         body=to_body(wanted),
         headers={"Idempotency-Key": key},
     )
+
+
+def _started(answer: Answer) -> Started:
+    monitor = answer.read(Monitor, within="monitor")
+    return Started(monitor=monitor, new=answer.status == HTTPStatus.ACCEPTED)
+
+
+class Keyed(NamedTuple):
+    """A start of many: its body, and its Idempotency-Key."""
+
+    wanted: Mapping[str, Any]
+    key: str
+
+
+def keyed(wanted: Mapping[str, Any]) -> Keyed:
+    """A start that may bring its own `idempotencyKey`; else it gets one."""
+    body = to_wire(wanted)
+    return Keyed(body, body.pop("idempotencyKey", None) or new_key())
+
+
+class Batch(NamedTuple):
+    """The results of many starts, in their order, and the seconds that the request took."""
+
+    seconds: float
+    results: list[Started | ApiError]
+
+
+def start_batch(starts: Iterable[Keyed]) -> Call[Batch]:
+    """Start watches, `BATCH` at the most."""
+
+    def read(answer: Answer) -> Batch:
+        return Batch(answer.seconds, [_one(each) for each in answer.read(Answers).answers])
+
+    each = [{**to_wire(wanted), "idempotencyKey": key} for wanted, key in starts]
+    return Call("POST", "/api/monitors:batch", read, body=to_body({"starts": each}))
+
+
+def _one(told: OneAnswer) -> Started | ApiError:
+    """An answer of a batch, read as that of a single start."""
+    body = json.dumps(told.body).encode()
+    try:
+        return _started(Answer(told.status, {"content-type": PROBLEM}, body))
+    except ApiError as error:
+        return error
 
 
 def get(monitor_id: str, log_after: int | None = None) -> Call[Shown]:

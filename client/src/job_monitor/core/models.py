@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from job_monitor.core.errors import ApiError, Fault
-
 
 class State(StrEnum):
     """The states of a monitor that this client knows; all but the first are final."""
@@ -251,14 +249,14 @@ class Started(Answered):
     new: bool = False
 
 
-class Refused(Answered):
-    """A start of a batch that was refused, as problem details."""
+class OneAnswer(Answered):
+    """The answer to one start of a batch: the status and the body that it would have alone."""
 
     status: int
-    detail: str = ""
-    errors: list[NamedFault] = Field(default_factory=list)
+    body: dict[str, Any]
 
-    def to_error(self) -> ApiError:
-        """The same as an exception."""
-        faults = [Fault(each.field, each.message) for each in self.errors]
-        return ApiError(self.status, self.detail, faults, self.to_wire())
+
+class Answers(Answered):
+    """The answers to a batch, in the order of its starts."""
+
+    answers: list[OneAnswer]

@@ -7,23 +7,24 @@ It waits for each `Pause` and hands in None.
    server; any repeatable one that got no answer; an answer that says "later" (429, 503; 409 of a
    start whose first request is still under way); an error that a proxy or the platform gave. It
    waits as the server asks (Retry-After), else longer each time. `patience` bounds it.
-2. `next_look` waits until there is news of a monitor. The server says in `nextPollAt` when it looks
+2. `start_many` sends many starts at once, and those again whose answer says "later".
+3. `next_look` waits until there is news of a monitor. The server says in `nextPollAt` when it looks
    at the job; a look before has nothing new to see.
 """
 
 import logging
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from itertools import count
+from itertools import count, islice
 from typing import Any, TypeVar, cast
 
 from job_monitor.core import calls
 from job_monitor.core.answer import Answer
 from job_monitor.core.calls import Call
 from job_monitor.core.errors import ApiError, NoAnswer
-from job_monitor.core.models import Monitor
+from job_monitor.core.models import Monitor, Started
 
 T = TypeVar("T")
 
@@ -39,6 +40,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
 _SPREAD = 0.25
 _AFTER_THE_POLL = 0.5
 _LATER = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_BATCH_PAUSE = 10.0  # what the server asks for with a 503, which a batch has in its midst
+_OF_THE_FRAME = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
 _OF_A_PROXY = {
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.BAD_GATEWAY,
@@ -126,6 +133,60 @@ def _said(call: Call[Any], answer: Answer) -> str:
     except ApiError as error:
         return str(error)
     return f"{answer.status}"
+
+
+def batches(starts: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Starts in lists of as many as one request takes."""
+    rest = iter(starts)
+    while some := list(islice(rest, calls.BATCH)):
+        yield some
+
+
+def start_many(
+    starts: Sequence[Mapping[str, Any]], patience: float
+) -> Steps[list[Started | ApiError]]:
+    """Start watches, `calls.BATCH` at the most; a result for each, in order.
+
+    Starts whose answer says "later" are sent again with their keys, as single ones are. A server
+    that refuses the batch as a whole gets its starts one by one: an older one knows no batches, and
+    a start that can't be read must not stop the others.
+
+    Raises:
+        ApiError: The server lets nobody in, or is not ready, for longer than `patience`.
+        NoAnswer: None came.
+    """
+    waiting = dict(enumerate(map(calls.keyed, starts)))
+    results: dict[int, Started | ApiError] = {}
+    spent = 0.0
+    while waiting:
+        numbers = list(waiting)
+        try:
+            seconds, came = yield from perform(calls.start_batch(waiting.values()), patience)
+        except ApiError as error:
+            if error.status not in _OF_THE_FRAME:
+                raise
+            seconds, came = 0.0, []
+            for each in waiting.values():
+                came.append((yield from _alone(each, patience)))
+        results |= zip(numbers, came, strict=True)
+        spent += seconds + _BATCH_PAUSE
+        if not seconds or spent > patience:
+            break
+        waiting = {number: waiting[number] for number in numbers if _is_later(results[number])}
+        if waiting:
+            yield Pause(_BATCH_PAUSE)
+    return [results[number] for number in sorted(results)]
+
+
+def _alone(start: calls.Keyed, patience: float) -> Steps[Started | ApiError]:
+    try:
+        return (yield from perform(calls.start(*start), patience))
+    except ApiError as error:
+        return error
+
+
+def _is_later(came: Started | ApiError) -> bool:
+    return isinstance(came, ApiError) and came.status in _LATER
 
 
 @dataclass(frozen=True)
