@@ -23,7 +23,7 @@ help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stored row
+demo: $(PACKAGES) $(AZURITE) ## Watch one real job, from the request to its stored row and its notice
 	@$(BIN)/python -m demo
 
 run: $(PACKAGES) $(AZURITE) ## Serve on PORT (7071) until Ctrl-C

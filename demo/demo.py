@@ -4,7 +4,8 @@
 2. Start a job and its monitor with one POST, and read the row that the app has stored by then.
 3. Show the monitor until its state is final and its orchestration has ended.
 4. Read the row again, with a storage client of our own, and show it.
-5. Stop everything. The exit code is 0 if the job succeeded and that is stored.
+5. Wait for the notice of the end, which a receiver on this machine takes.
+6. Stop everything. The exit code is 0 if the job succeeded, and that is stored and told.
 """
 
 import json
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import requests
@@ -22,6 +24,7 @@ from rich.table import Table
 
 from demo import STARTED
 from demo.part import PartFailed, get
+from demo.receiver import CHANNEL, Receiver, in_words
 from demo.show import Say, show_progress
 from demo.stack import Stack
 
@@ -29,11 +32,17 @@ _REQUEST = {
     "source": "demo",
     "job": {"workload": "primes", "seconds": 15},
     "pollIntervalSeconds": 2,
+    "notify": [CHANNEL],
 }
 _DEADLINE = 60.0  # seconds from the POST to the final row
+_NOTICE_DEADLINE = 20.0  # seconds from there to the notice
 _LOOK_AGAIN = 0.5  # seconds
 _MONITORING = "Monitoring"
 _RUNNING = {"Pending", "Running", "ContinuedAsNew", None}
+
+
+Inbox = SimpleQueue[dict[str, Any]]
+"""The messages that arrived."""
 
 
 class DemoFailed(Exception):
@@ -45,10 +54,13 @@ def demo(console: Console, say: Say) -> int:
     with tempfile.TemporaryDirectory(prefix="job-monitor-demo-") as folder:
         say(f"Starting Azurite, a job service and the local host. They work in {folder}.")
         stack = Stack(Path(folder), say=say)
+        inbox: Inbox = SimpleQueue()
         try:
-            with stack:
-                _one_job(stack, console, say)
-                say("Stopping everything.")
+            with Receiver(inbox.put) as receiver:
+                stack.host.environment = receiver.settings(Path(folder))
+                with stack:
+                    _one_job(stack, inbox, console, say)
+                    say("Stopping everything.")
         except PartFailed as error:
             say(f"The demo failed. {error}")
             return 1
@@ -58,7 +70,7 @@ def demo(console: Console, say: Say) -> int:
     return 0
 
 
-def _one_job(stack: Stack, console: Console, say: Say) -> None:
+def _one_job(stack: Stack, inbox: Inbox, console: Console, say: Say) -> None:
     ready = _elapsed()
     start_url = f"{stack.host.url}/api/monitors"
     say(f"POST {start_url} {json.dumps(_REQUEST)}")
@@ -75,11 +87,14 @@ def _one_job(stack: Stack, console: Console, say: Say) -> None:
     if view["runtimeStatus"] != "Completed" or row["state"] != "Succeeded":
         raise DemoFailed(f"The orchestration ended {view['runtimeStatus']}, the row says {row}.")
     final_row = _elapsed()
+    told = _first(inbox)
+    notice = _elapsed()
 
     table = Table("Field", "Value", title="The stored row, in the table Monitors")
     for name, value in row.items():
         table.add_row(name, str(value))
     console.print(table)
+    say(f"Notice:    {in_words(told)}")
     say(f"Start:     POST {start_url}")
     say("Page:      make run serves it, and prints its address")
     say(f"Monitor:   GET  {monitor_url}")
@@ -87,7 +102,7 @@ def _one_job(stack: Stack, console: Console, say: Say) -> None:
     say(f"Terminate: POST {answer['terminatePostUri']}")
     say(
         f"Since the command began: all parts ready after {ready:.1f} s, first row stored after "
-        f"{first_row:.1f} s, final row after {final_row:.1f} s."
+        f"{first_row:.1f} s, final row after {final_row:.1f} s, notice after {notice:.1f} s."
     )
 
 
@@ -115,6 +130,13 @@ def _views(url: str, deadline: float) -> Iterator[dict[str, Any]]:
             return
         time.sleep(_LOOK_AGAIN)
     raise DemoFailed(f"No final row within {_DEADLINE:g} seconds.")
+
+
+def _first(inbox: Inbox) -> dict[str, Any]:
+    try:
+        return inbox.get(timeout=_NOTICE_DEADLINE)
+    except Empty:
+        raise DemoFailed(f"No notice within {_NOTICE_DEADLINE:g} seconds.") from None
 
 
 def _read_row(stack: Stack, monitor_id: str) -> TableEntity:

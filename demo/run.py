@@ -1,10 +1,12 @@
 """`make run`: the parts of the demo on fixed ports, until Ctrl-C.
 
 The data stays in `.local/`, so that the next run goes on with it; only the jobs themselves end
-with the job service. The settings of the environment hold, as in Azure, but for those that name a
-storage account: a run on this machine must not meddle with monitors that are watched elsewhere.
+with the job service. A notice for the channel `demo` is shown when it arrives. The settings of the
+environment hold, as in Azure, but for those that name a storage account: a run on this machine must
+not meddle with monitors that are watched elsewhere.
 """
 
+import json
 import os
 import time
 from collections import defaultdict
@@ -13,11 +15,13 @@ from pathlib import Path
 
 from demo.part import ROOT, PartFailed
 from demo.ports import is_taken
+from demo.receiver import CHANNEL, Receiver, in_words
 from demo.show import Say
 from demo.stack import STORAGE_SETTINGS, Ports, Stack
 
 _TAKEN_OVER = ("JOB_SOURCES_FILE", "DEMO_JOB_SERVICE_URL")
 _LOOK_AGAIN = 0.5  # seconds
+_REQUEST = {"source": "demo", "job": {"workload": "primes", "seconds": 30}}
 
 
 def run(
@@ -35,13 +39,13 @@ def run(
         if name.startswith(STORAGE_SETTINGS):
             say(f"{name} of the environment is not used: the data stays in Azurite.")
     stack = Stack(folder, ports, say)
-    stack.host.environment = {
-        name: environment[name] for name in _TAKEN_OVER if environment.get(name)
-    }
+    own = {name: environment[name] for name in _TAKEN_OVER if environment.get(name)}
     try:
-        with stack:
-            _introduce(stack, folder, say)
-            return _watch(stack, say)
+        with Receiver(lambda event: say(f"Notice: {in_words(event)}")) as receiver:
+            stack.host.environment = receiver.settings(folder) | own
+            with stack:
+                _introduce(stack, folder, say, has_channel="JOB_SOURCES_FILE" not in own)
+                return _watch(stack, say)
     except PartFailed as error:
         say(str(error))
         return 1
@@ -68,8 +72,8 @@ def _faults(ports: Ports) -> Iterator[str]:
             yield f"Port {number} is in use. Set {settings[0]} to another one{three}."
 
 
-def _introduce(stack: Stack, folder: Path, say: Say) -> None:
-    body = '{"source": "demo", "job": {"workload": "primes", "seconds": 30}}'
+def _introduce(stack: Stack, folder: Path, say: Say, *, has_channel: bool) -> None:
+    body = json.dumps({**_REQUEST, "notify": [CHANNEL]} if has_channel else _REQUEST)
     say(f"Page:     {stack.host.url}/api/ui")
     say(f"Monitors: {stack.host.url}/api/monitors")
     say(f"Health:   {stack.host.url}/api/health")
