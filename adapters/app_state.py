@@ -1,8 +1,8 @@
 """The state of the app as a whole, in partitions beside the monitors.
 
-- `~watchdog`: the watchdog's place among the live monitors and in the list, and the task hub that
-  it saw. The cleanup carries an id of the hub and a count of runs that only grows, so the app
-  recognises a task hub that was lost or put back from an old copy.
+- `~watchdog`: the watchdog's place among the live monitors and in the list, its last run, and the
+  task hub that it saw. The cleanup carries an id of the hub and a count of runs that only grows, so
+  the app recognises a task hub that was lost or put back from an old copy.
 - `~sources`: the sources whose polls somebody holds.
 - `~sweeps`: the state of each source's sweep.
 - `~ends`: the ends that the watchdog has not counted yet.
@@ -13,12 +13,13 @@ from itertools import islice
 from typing import NamedTuple
 
 from adapters.table import BATCH, Entity, Table, reading
-from domain.monitors.census import End
+from domain.monitors.census import End, WatchdogRun
 from domain.monitors.cleanup import CleanupProgress
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.sweep import Sweep, SweepState
 
 _WATCHDOG, _SOURCES, _SWEEPS, _ENDS = "~watchdog", "~sources", "~sweeps", "~ends"
+_RUN = "run"
 _ENDS_TAKEN = 5_000
 _KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
 
@@ -47,6 +48,18 @@ class AppState:
         """Store the watchdog's place."""
         keys = {"PartitionKey": _WATCHDOG, "RowKey": _WATCHDOG}
         self._table.upsert({**keys, "after": place.live, "listed": place.listed})
+
+    def watchdog_run(self) -> WatchdogRun:
+        """The watchdog's newest run."""
+        found = self._table.find(_WATCHDOG, _RUN) or {}
+        with reading():
+            return WatchdogRun.model_validate(dict(found))
+
+    def note_run(self, **fields: object) -> None:
+        """Store the fields of a `WatchdogRun`; the others stay."""
+        run = WatchdogRun.model_validate(fields)
+        known = run.model_dump(by_alias=True, include={*fields})
+        self._table.upsert({"PartitionKey": _WATCHDOG, "RowKey": _RUN, **known})
 
     def hub_since(self, progress: CleanupProgress, now: datetime) -> datetime:
         """Since when the task hub is the one whose cleanup is at `progress`."""

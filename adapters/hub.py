@@ -246,6 +246,14 @@ async def purge_ended(client: df.DurableOrchestrationClient, begin: datetime, en
     return int(done.instances_deleted)
 
 
+async def cleanup(client: df.DurableOrchestrationClient) -> tuple[str, CleanupProgress] | None:
+    """The runtime status of `PeriodicCleanup`, and its progress; None if it never began."""
+    status = await _status(client, names.CLEANUP_INSTANCE)
+    if status is None:
+        return None
+    return status.runtime_status.value, _read_progress(status.custom_status)
+
+
 async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> CleanupProgress:
     """Start `PeriodicCleanup` unless it runs; its count of runs goes on.
 

@@ -154,7 +154,9 @@ def list_entity(row: MonitorRow) -> Entity:
         "jobId": row.job_id,
         "labels": json.dumps(row.labels),
     }
-    return entity | ({"endedAt": row.ended_at} if row.ended_at else {})
+    if row.ended_at is None:
+        return entity
+    return entity | {"endedAt": row.ended_at, "polls": row.polls, "failedPolls": row.failed_polls}
 
 
 def fits(entry: Entity, label: str | None, prefix: str | None) -> bool:

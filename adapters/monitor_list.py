@@ -46,11 +46,31 @@ class Tally(NamedTuple):
         source: Its source.
         state: How it ended.
         seconds: How long the watch lasted.
+        polls: How many polls it made; 0 in the entries of release 0.1.
+        failed_polls: How many of them could not see the job.
     """
 
     source: str
     state: State
     seconds: float
+    polls: int
+    failed_polls: int
+
+
+class Tallies(NamedTuple):
+    """What a count found.
+
+    Attributes:
+        live: The live monitors by source.
+        ends: The runs that ended.
+        all_live: Whether no live monitor was left out.
+        all_ends: Whether no end was.
+    """
+
+    live: Counter[str]
+    ends: list[Tally]
+    all_live: bool
+    all_ends: bool
 
 
 class MonitorList:
@@ -115,15 +135,12 @@ class MonitorList:
             return None
         return row if filters.get("state", row.state) == row.state else None
 
-    def tallies(self, since: datetime) -> tuple[Counter[str], list[Tally], bool]:
-        """The live monitors by source, and the runs that ended since then; 5,000 of each at most.
-
-        Returns:
-            Both, and whether that is all.
-        """
+    def tallies(self, since: datetime) -> Tallies:
+        """Count the live monitors and the runs that ended since then; 5,000 of each at most."""
         where = {"live": entities.LIVE, "list": entities.LIST, "since": since}
         lives = self._table.query("PartitionKey eq @live", where, select=["monitorId"])
-        ended = self._table.query("PartitionKey eq @list and endedAt ge @since", where)
+        told = ["RowKey", "source", "state", "endedAt", "polls", "failedPolls"]
+        ended = self._table.query("PartitionKey eq @list and endedAt ge @since", where, select=told)
         first, then = list(islice(lives, _ENTRIES_READ)), list(islice(ended, _ENTRIES_READ))
         with reading():
             live = Counter(re.split("[.~]", each["monitorId"])[0] for each in first)
@@ -132,10 +149,12 @@ class MonitorList:
                     each["source"],
                     State(each["state"]),
                     (each["endedAt"] - entities.moment_of(each["RowKey"])).total_seconds(),
+                    each.get("polls", 0),
+                    each.get("failedPolls", 0),
                 )
                 for each in then
             ]
-        return live, ends, max(len(first), len(then)) < _ENTRIES_READ
+        return Tallies(live, ends, len(first) < _ENTRIES_READ, len(then) < _ENTRIES_READ)
 
     def ended_before(self, cutoff: datetime, after: str = "") -> Iterator[Ended]:
         """Runs that ended before `cutoff`, from the key `after` of the list on, newest first.

@@ -37,8 +37,9 @@ function Empty({ filtered, more, may }) {
 }
 
 function Counts({ counts, query, go }) {
-  if (!counts) return html`<div class="counts" aria-busy="true"></div>`;
-  const least = counts.complete ? "" : "+";
+  if (!counts) return html`<div class="counts" aria-busy="true"><p class="hint">Counting …</p></div>`;
+  const numbers = (count, all) => `${count.toLocaleString("en")}${all ? "" : "+"}`;
+  const all = counts.allLive && counts.allEnds;
   const total = (of) => Object.values(of).reduce((sum, each) => sum + each, 0);
   const here = counts.sources.filter((each) => !query.source || each.name === query.source);
   const states = Object.fromEntries(STATES.map((name) => [name, 0]));
@@ -51,15 +52,15 @@ function Counts({ counts, query, go }) {
       ${STATES.filter((name) => states[name] || name === query.state || name === "Monitoring").map((name) => html`
         <li key=${name}><a href=${go({ state: query.state === name ? "" : name })}
           aria-current=${query.state === name ? "true" : undefined}>
-          <${State} name=${name} /> <b>${states[name].toLocaleString("en")}${name === "Monitoring" ? least : ""}</b></a></li>`)}
+          <${State} name=${name} /> <b>${numbers(states[name], name === "Monitoring" ? counts.allLive : counts.allEnds)}</b></a></li>`)}
     </ul>
     ${counts.sources.length > 1 && html`<ul aria-label="By source">
       ${counts.sources.map((each) => html`
         <li key=${each.name}><a href=${go({ source: query.source === each.name ? "" : each.name })}
           aria-current=${query.source === each.name ? "true" : undefined}>
-          <bdi>${each.name}</bdi> <b>${(each.live + total(each.ends)).toLocaleString("en")}</b></a></li>`)}
+          <bdi>${each.name}</bdi> <b>${numbers(each.live + total(each.ends), all)}</b></a></li>`)}
     </ul>`}
-    <p class="hint">Watched now, and ended since ${new Date(counts.since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}.</p>
+    <p class="hint">Watched now, and ended since ${new Date(counts.since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}.${all ? "" : " A + says at least: no more than 5,000 are counted."}</p>
   </div>`;
 }
 

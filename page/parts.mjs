@@ -23,7 +23,7 @@ export function Text({ value, cut = CUT }) {
 }
 
 const GLYPHS = {
-  Monitoring: "▶", Succeeded: "✔", Failed: "✖", Cancelled: "⊘", Expired: "⌛", Lost: "?",
+  Monitoring: "▶", Succeeded: "✔", Failed: "✖", Cancelled: "⊘", Expired: "!", Lost: "?",
   Unreachable: "⚡", Stopped: "■", Terminated: "■",
 };
 export const STATES = Object.keys(GLYPHS);
@@ -106,9 +106,9 @@ export const Facts = ({ of }) => html`<dl class="facts">
 </dl>`;
 
 /** A table that scrolls by itself where it is too wide; `rows` are lists of cells, or null. */
-export const Table = ({ name, columns, rows, kind }) => html`<div class="wide-table" tabindex="0" role="region" aria-label=${name}><table class=${kind}>
+export const Table = ({ name, columns, rows, kind }) => html`<div class="wide-table" tabindex="0" role="region" aria-label=${name}><table class=${`cards ${kind ?? ""}`}>
   <thead><tr>${columns.map((word) => html`<th scope="col" key=${word}>${word}</th>`)}</tr></thead>
-  <tbody>${rows.map((cells, i) => html`<tr key=${rows.length - i}>${cells.map((cell, n) => html`<td key=${n}>${cell}</td>`)}</tr>`)}</tbody></table></div>`;
+  <tbody>${rows.map((cells, i) => html`<tr key=${rows.length - i}>${cells.map((cell, n) => html`<td key=${n} data-name=${columns[n]}>${cell}</td>`)}</tr>`)}</tbody></table></div>`;
 
 /** An error with all its faults. */
 export function Failure({ error }) {

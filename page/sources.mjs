@@ -14,13 +14,13 @@ export function Sources({ may }) {
     ${!data && !live.error && html`<${Wait} />`}
     ${data?.errors.length > 0 && html`<${Failure} error=${{ message: "The sources' files have faults.", errors: data.errors }} />`}
     ${data?.sources.map((source) => html`<${Source} key=${source.name} source=${source} may=${may} reload=${live.reload}
-      counts=${counts.data?.sources.find((each) => each.name === source.name)} since=${counts.data?.since} />`)}
+      counts=${counts.data?.sources.find((each) => each.name === source.name)} since=${counts.data?.since} all=${counts.data?.allEnds} />`)}
     ${data?.disabled.map((source) => html`<section class="card" key=${source.name}><h2>${source.name} <span class="flag blind">disabled</span></h2>
       <${Failure} error=${{ message: "The source can't be used.", errors: source.errors }} /></section>`)}
     ${data && !data.sources.length && !data.disabled.length && html`<p class="empty">No source is configured.</p>`}`;
 }
 
-function Source({ source, counts, since, may, reload }) {
+function Source({ source, counts, since, all, may, reload }) {
   const action = useAction();
   const hold = (what, said) => action.run(async () => {
     await post(`sources/${source.name}/${what}`);
@@ -39,7 +39,7 @@ function Source({ source, counts, since, may, reload }) {
       ["Watches for", duration(source.timeoutSeconds)],
       ...sweepOf(source.sweep),
     ]} />
-    ${counts && html`<${Day} counts=${counts} since=${since} name=${source.name} />`}
+    ${counts ? html`<${Day} counts=${counts} since=${since} all=${all} name=${source.name} />` : html`<p class="hint" aria-busy="true">Counting …</p>`}
     <div class="actions">
       ${may("start") && html`<a class="button" href=${addressOf(["start"], { source: source.name })}>Start</a>`}
       ${!source.pausedSince && may("stop") && html`<button type="button" disabled=${action.busy} onClick=${() => hold("pause", "The polls are held. Watches still expire.")}>Pause</button>`}
@@ -60,16 +60,20 @@ const sweepOf = (sweep) => (sweep ? [
 
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
 
-function Day({ counts, since, name }) {
+function Day({ counts, since, all, name }) {
   const ends = STATES.filter((state) => counts.ends[state]).map((state) => [state, counts.ends[state]]);
   const ended = ends.reduce((sum, [, count]) => sum + count, 0);
-  return html`<h3>Since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
+  const { polls, failedPolls } = counts;
+  return html`<h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
     <${Facts} of=${[
       ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count}</a> `) : "none"],
       ["Succeeded", ended ? percent(counts.ends.Succeeded ?? 0, ended) : null],
-      ["Half took up to", counts.secondsP50 !== null ? duration(counts.secondsP50) : null],
-      ["95 of 100 took up to", counts.secondsP95 !== null ? duration(counts.secondsP95) : null],
-    ]} />`;
+      ["Polls of these", ended ? polls.toLocaleString("en") : null],
+      ["Polls that failed", ended ? `${failedPolls.toLocaleString("en")} (${percent(failedPolls, polls)})` : null],
+      ["Half lasted up to", counts.secondsP50 !== null ? duration(counts.secondsP50) : null],
+      ["95 of 100 lasted up to", counts.secondsP95 !== null ? duration(counts.secondsP95) : null],
+    ]} />
+    ${!all && html`<p class="hint">These are some of them: of all sources together, 5,000 are counted.</p>`}`;
 }
 
 function DryRun({ source }) {

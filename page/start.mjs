@@ -15,7 +15,7 @@ export function Start({ query }) {
       : html`<p class="empty">No source can be used: see <a href="#/sources">the sources</a>.</p>`)}`;
 }
 
-const example = (source) => JSON.stringify(source.jobExample ?? (source.name === "demo" ? { workload: "primes", seconds: 15 } : {}), null, 2);
+const example = (source) => JSON.stringify(source.jobExample ?? {}, null, 2);
 
 function Form({ sources, first }) {
   const find = (name) => sources.find((each) => each.name === name) ?? sources[0];
@@ -61,10 +61,10 @@ function Form({ sources, first }) {
         onChange=${() => put({ kind: "jobId" })} /> Watch a job that runs</label>
     </fieldset>
     ${given.kind === "job"
-      ? html`<${Field} label="Job" name="job" faults=${faults} hint="JSON, in the form that the source takes.">
+      ? html`<${Field} label="Job" name="job" faults=${faults} hint=${source.jobExample ? "JSON. This is an example of what the source takes." : "JSON, in the form that the source takes."}>
           ${(props) => html`<textarea ...${props} ...${text("job")} rows="7" spellcheck="false" class="code"></textarea>`}<//>`
       : html`<${Field} label="Job id" name="jobId" faults=${faults}
-          hint=${source.jobIdParts?.length ? `Of the parts ${source.jobIdParts.join("/")}.` : "As the source names the job."}>
+          hint=${source.jobIdParts.length ? `Of the parts ${source.jobIdParts.join("/")}.` : "As the source names the job."}>
           ${(props) => html`<input ...${props} ...${text("jobId")} autocomplete="off" spellcheck="false" />`}<//>`}
     <${Field} label="Labels" name="labels" faults=${faults} hint="One a line, as team: data. They are for people and filters.">
       ${(props) => html`<textarea ...${props} ...${text("labels")} rows="2" spellcheck="false"></textarea>`}<//>

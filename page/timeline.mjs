@@ -1,7 +1,7 @@
 // The life of a monitor as bars: a run each, with its statuses as spans and what happened as marks.
 
 import { now } from "./api.mjs";
-import { clock, duration, html } from "./parts.mjs";
+import { State, clock, duration, html } from "./parts.mjs";
 
 const COLOURS = 6;
 const MARKS = {
@@ -33,6 +33,7 @@ export function runsOf(log, monitor, at) {
       const from = Math.max(0, (edge.at - begin) / (end - begin));
       return { status: edge.status, seconds: (until - edge.at) / 1000, from, width: Math.max(0, (until - begin) / (end - begin) - from), at: edge.at, colour: colour(edge.status) };
     });
+    if (ended && changes.length) spans[spans.length - 1].colour = ended.to;
     const marks = lines.filter((line) => MARKS[line.event]).map((line) => ({ line, x: place(line.at) }));
     const troubles = [];
     for (const { line, x } of marks) {
@@ -48,7 +49,7 @@ export const wordOf = (line) => MARKS[line.event] ?? line.event;
 export function Timeline({ log, monitor }) {
   const runs = runsOf(log, monitor, now());
   return html`<ol class="runs" reversed>${runs.map((run) => html`<li key=${run.run}>
-    <h3>Run ${run.run} <small>${duration((run.end - run.begin) / 1000)}${run.live ? " so far" : ""}</small></h3>
+    <h3>Run ${run.run} ${run.state && html`<${State} name=${run.state} />`} <small>${duration((run.end - run.begin) / 1000)}${run.live ? " so far" : ""}</small></h3>
     <svg class="bar" viewBox="0 0 1000 30" preserveAspectRatio="none" aria-hidden="true">
       ${run.spans.map((span) => html`<rect x=${span.from * 1000} y="4" width=${Math.max(span.width * 1000, 1)} height="20" class=${span.colour}>
         <title>${span.status ?? "not seen yet"}: ${duration(span.seconds)}</title></rect>`)}

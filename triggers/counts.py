@@ -8,6 +8,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from pydantic import AwareDatetime
 
+from adapters.monitor_list import Tally
 from adapters.services import get_services
 from adapters.threads import at_store, long_at_store
 from domain.monitors.census import percentile
@@ -29,6 +30,8 @@ class SourceCounts(WireModel):
     Attributes:
         live: The live monitors.
         ends: The runs that ended, by state.
+        polls: The polls of these runs.
+        failed_polls: Those of them that could not see the job.
         seconds_p50: How long a watch over a job that ended lasted: the median, in seconds.
         seconds_p95: The value that 95 of 100 do not exceed.
     """
@@ -36,6 +39,8 @@ class SourceCounts(WireModel):
     name: str
     live: int
     ends: dict[State, int]
+    polls: int
+    failed_polls: int
     seconds_p50: float | None
     seconds_p95: float | None
 
@@ -45,12 +50,13 @@ class Counts(WireModel):
 
     Attributes:
         since: The ends since then are counted.
-        complete: Whether all was counted: a request reads at most 5,000 live monitors and as many
-            ends.
+        all_live: Whether all live monitors were counted: a request reads at most 5,000 of them.
+        all_ends: Whether all ends were: a request reads at most 5,000 of them.
     """
 
     since: AwareDatetime
-    complete: bool
+    all_live: bool
+    all_ends: bool
     sources: list[SourceCounts]
 
 
@@ -64,25 +70,29 @@ async def count_monitors(req: func.HttpRequest) -> func.HttpResponse:
     refuse_unknown(req)
     services = await at_store(get_services)
     since = services.now() - _DAY
-    live, ends, complete = await long_at_store(services.monitors.list.tallies, since)
-    names = sorted({*services.sources.by_name, *live, *(end.source for end in ends)})
+    found = await long_at_store(services.monitors.list.tallies, since)
+    ends: dict[str, list[Tally]] = {name: [] for name in {*services.sources.by_name, *found.live}}
+    for end in found.ends:
+        ends.setdefault(end.source, []).append(end)
     return json_answer(
         HTTPStatus.OK,
         Counts(
             since=since,
-            complete=complete,
-            sources=[
-                SourceCounts(
-                    name=name,
-                    live=live[name],
-                    ends=Counter(end.state for end in ends if end.source == name),
-                    seconds_p50=percentile(seconds, 50),
-                    seconds_p95=percentile(seconds, 95),
-                )
-                for name in names
-                for seconds in [
-                    [end.seconds for end in ends if end.source == name and end.state.job_ended]
-                ]
-            ],
+            all_live=found.all_live,
+            all_ends=found.all_ends,
+            sources=[_counted(name, found.live[name], of) for name, of in sorted(ends.items())],
         ),
+    )
+
+
+def _counted(name: str, live: int, ends: list[Tally]) -> SourceCounts:
+    seconds = [end.seconds for end in ends if end.state.job_ended]
+    return SourceCounts(
+        name=name,
+        live=live,
+        ends=Counter(end.state for end in ends),
+        polls=sum(end.polls for end in ends),
+        failed_polls=sum(end.failed_polls for end in ends),
+        seconds_p50=percentile(seconds, 50),
+        seconds_p95=percentile(seconds, 95),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, JsonValue
 
 from adapters.dry_run import DryRun, DryRunOutcome, dry_run
 from adapters.event_log import log_event
@@ -61,6 +61,9 @@ class ShownSource(WireModel):
         auth: How the app proves itself there.
         takes_jobs: Whether it starts jobs: `job` in a start.
         cancels_jobs: Whether it cancels jobs.
+        job_example: A job that it takes; null if its description has none.
+        job_id_parts: The names of the parts of its job ids, in their order; none for ids of one
+            part.
         poll_interval_seconds: The default of a start.
         timeout_seconds: The default of a start.
         on_expiry: The default of a start.
@@ -73,6 +76,8 @@ class ShownSource(WireModel):
     auth: str
     takes_jobs: bool
     cancels_jobs: bool
+    job_example: JsonValue
+    job_id_parts: list[str]
     poll_interval_seconds: int
     timeout_seconds: int
     on_expiry: OnExpiry
@@ -241,6 +246,8 @@ def _shown(services: Services, source: Source, paused_since: datetime | None) ->
         auth=source.auth.kind,
         takes_jobs=source.submit is not None,
         cancels_jobs=source.cancel is not None,
+        job_example=source.submit.example if source.submit else None,
+        job_id_parts=list(source.job_id_parts),
         poll_interval_seconds=source.poll_interval_seconds,
         timeout_seconds=source.timeout_seconds,
         on_expiry=source.on_expiry,

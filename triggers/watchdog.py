@@ -102,6 +102,8 @@ async def _tell_failure(
 ) -> None:
     """Note that a run failed, and wake the deliveries if store and hub can be reached."""
     with suppress(JobMonitorError):  # the log tells of the failure in any case
+        note = partial(services.app_state.note_run, failed_at=services.now(), detail=what)
+        await at_store(note)
         await _note_trouble(services, Part.WATCHDOG, f"The watchdog fails: {what}")
         await _wake_deliveries(client, services)
 
@@ -162,7 +164,11 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     await at_store(services.app_state.remember_place, Place(after, listed))
     whole = not place.live and not after
     ends = await at_store(services.app_state.take_ends)
-    _log_census(take_census(seen, ends), whole=whole, unchecked=unchecked)
+    census = take_census(seen, ends)
+    _log_census(census, whole=whole, unchecked=unchecked)
+    note = partial(services.app_state.note_run, ended_at=services.now(), complete=whole)
+    flags = {"live": census.live, "blind": census.blind, "stale": census.stale}
+    await at_store(partial(note, unchecked=unchecked, **flags))
     return unchecked
 
 

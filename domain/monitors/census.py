@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
+from pydantic import AwareDatetime
+
 from domain.monitors.monitor import MonitorRow, State
 from domain.outcome import Outcome
+from domain.wire import InternalModel
 
 
 class End(NamedTuple):
@@ -54,6 +57,30 @@ class Census:
     end_lag_p50: float | None
     end_lag_p95: float | None
     swept: int = 0
+
+
+class WatchdogRun(InternalModel):
+    """The newest run of the watchdog that went well, and the newest that failed.
+
+    Attributes:
+        ended_at: When the run ended; None before the first.
+        complete: Whether it came to all live monitors; else the next run goes on.
+        live: The live monitors that it saw.
+        blind: How many of them can't see their job.
+        stale: How many have gone silent.
+        unchecked: How many could not be checked.
+        failed_at: When a run last failed.
+        detail: Why.
+    """
+
+    ended_at: AwareDatetime | None = None
+    complete: bool = False
+    live: int = 0
+    blind: int = 0
+    stale: int = 0
+    unchecked: int = 0
+    failed_at: AwareDatetime | None = None
+    detail: str | None = None
 
 
 def take_census(rows: Sequence[MonitorRow], ends: Sequence[End]) -> Census:

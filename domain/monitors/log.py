@@ -1,13 +1,14 @@
 """The log of a monitor: its lines, and the changes that they record."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, Field
 
 from domain.monitors.monitor import MonitorRow
 from domain.notices.delivery import Told
 from domain.notices.notice import Notice
+from domain.outcome import Outcome
 from domain.wire import WireModel
 
 KEPT = 1_000
@@ -27,11 +28,12 @@ class LogLine(WireModel):
         run: The number of the run.
         poll: The number of the poll; 0 for the start.
         event: `started`, `resumed` (by the watchdog or a restart), `status` (the raw status
-            changed), `overdue`, `stalled`, `changed` (settings) or `ended`; of a notice
-            `delivered`, `notDelivered` or `givenUp`, from its event to the channel.
-        from_: The value before: a raw status, settings as JSON, or None.
-        to: The value now: a raw status, settings as JSON, or a state.
-        reason: Why, for an end; for a notice the words of the receiver.
+            changed), `unseen` (polls fail from here on), `seen` (they see the job again), `hinted`
+            (a hint brought a poll forward), `overdue`, `stalled`, `changed` (settings) or `ended`;
+            of a notice `delivered`, `notDelivered` or `givenUp`, from its event to the channel.
+        from_: The value before: a raw status, an outcome, settings as JSON, or None.
+        to: The value now: a raw status, an outcome, settings as JSON, or a state.
+        reason: Why, for an end and for polls that fail; for a notice the words of the receiver.
         by: Who asked for the change, or for the stop that led to the end; `key` if a key was asked
             for. None for changes that nobody asked for, and in lines of earlier releases.
     """
@@ -77,6 +79,37 @@ def status_swept(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
         return []
     change = {"from_": before.raw_status, "to": now.raw_status}
     return [LogLine(at=now.looked_at, run=now.run, poll=now.polls, event="status", **change)]
+
+
+def sight(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
+    """A line if this poll is the first that missed the job, or the first that found it again."""
+    missed, found = _misses(now.outcome), not _misses(before.outcome)
+    if missed is not found or now.last_poll_at is None:
+        return []
+    line = LogLine(
+        at=now.last_poll_at,
+        run=now.run,
+        poll=now.polls,
+        event="unseen" if missed else "seen",
+        from_=before.outcome,
+        to=now.outcome,
+        reason=now.detail,
+    )
+    return [line]
+
+
+def _misses(outcome: Outcome | None) -> bool:
+    return outcome is not None and (outcome.unseen or outcome is Outcome.NOT_FOUND)
+
+
+def hint(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
+    """A line if a hint brought this poll forward; one for hints less than a poll interval apart."""
+    at, known = now.hinted_at, before.hinted_at
+    if at is None or at == known:
+        return []
+    if known and at < known + timedelta(seconds=now.poll_interval_seconds):
+        return []
+    return [LogLine(at=at, run=now.run, poll=now.polls, event="hinted")]
 
 
 def slowness(before: MonitorRow, now: MonitorRow) -> list[LogLine]:

@@ -161,6 +161,8 @@ class MonitorRow(MonitorFields):
         woken_at: When it woke the watch.
         notify: The channels that tell of it, if the start named some; none if that list is empty.
         milestone: The last of 25, 50 and 75 percent that the progress of this run has reached.
+        failed_polls: How many polls of this run could not see the job.
+        hinted_at: When a hint last brought a poll forward.
     """
 
     id: str
@@ -186,6 +188,8 @@ class MonitorRow(MonitorFields):
     woken_at: AwareDatetime | None = None
     notify: tuple[str, ...] | None = None
     milestone: int = 0
+    failed_polls: int = 0
+    hinted_at: AwareDatetime | None = None
 
     def first_watch(self, poll_at: datetime | None = None) -> Watch:
         """The input that starts, or starts again, the orchestrator of this run.

@@ -72,8 +72,12 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
     if current.looked_at and current.looked_at > at and not poll.outcome.is_end:
         # A sweep asked after this poll did: the latest look wins. An end has its own status.
         row = row.model_copy(update={name: getattr(current, name) for name in _SWEPT})
+    planned = current.next_poll_at
+    hinted = poll.looked and planned is not None and at < planned - TIMER_EARLY
     update: dict[str, object] = {
         "next_poll_at": next_poll_at(row, poll, at),
+        "failed_polls": row.failed_polls + (poll.looked and poll.outcome.unseen),
+        "hinted_at": at if hinted else row.hinted_at,
         "swept": poll.rules is not None and poll.rules.safety_seconds is not None,
         "stale": False,
         "resumed": False,
@@ -83,7 +87,8 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
         update |= _slowness(row, poll, at) | _result(poll.result)
     row = row.model_copy(update=update)
     row = row.model_copy(update={"milestone": occasions.milestone(row)})
-    lines = [*log.status_change(current, row), *log.slowness(current, row)]
+    found = (log.hint, log.sight, log.status_change, log.slowness)
+    lines = [line for lines_of in found for line in lines_of(current, row)]
     return Change(row, lines, occasions.of_poll(current, row, at))
 
 

@@ -236,11 +236,13 @@ class SubmitEndpoint(Endpoint):
         job_id: An expression for the answer; or `{job.NAME}`, if callers name their jobs. Where ids
             have parts: a table with one of these for each part, or an expression that gives them.
         body: By default the job as it is.
+        example: A job that the source takes, for people who are about to write one.
     """
 
     of_one_job = False
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     body: Body = Field(default="{job}", repr=False)
+    example: JsonValue = None
     job_id: Annotated[
         JobIdPlace | dict[str, JobIdPlace],
         BeforeValidator(_job_id_place),

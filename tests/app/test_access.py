@@ -39,6 +39,7 @@ ROLES = {
     "RestartMonitor": "start",
     "ResumeSource": "start",
     "StartCleanup": "start",
+    "ShowHousekeeping": "read",
     "StopMonitor": "stop",
     "PauseSource": "stop",
 }

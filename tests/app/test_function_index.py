@@ -64,6 +64,7 @@ FUNCTIONS = {
     "TestChannel": http("POST", "channels/{channel}/test", client=False),
     "ResendNotices": http("POST", "channels/{channel}/resend"),
     "StartCleanup": http("POST", "cleanup"),
+    "ShowHousekeeping": http("GET", "housekeeping"),
     "Health": http("GET", "health", level="ANONYMOUS", client=False),
     "OpenApi": http("GET", "openapi.json", level="ANONYMOUS", client=False),
     "CountMonitors": http("GET", "counts", client=False),

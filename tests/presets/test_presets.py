@@ -162,6 +162,8 @@ def test_the_outcomes_name_the_page_that_they_follow(name: str) -> None:
 @each_sample
 def test_starting_a_job(name: str) -> None:
     source, submit = source_of(name), SAMPLES[name]["submit"]
+    assert source.submit
+    assert source.submit.example == submit["job"]
     request, _ = source.submit_request(submit["job"])
     assert_sends(request, submit)
     answer = Answer(200, {}, json.dumps(submit["answer"]).encode())

@@ -59,7 +59,7 @@ def test_a_poll_changes_what_was_seen_and_nothing_else() -> None:
 
 
 def test_the_same_status_twice_is_one_line() -> None:
-    assert events(polled(changed(polled(row(), "busy")), "busy")) == []
+    assert "status" not in events(polled(changed(polled(row(), "busy")), "busy"))
 
 
 def test_an_end_is_what_the_row_bears_out() -> None:
@@ -250,6 +250,30 @@ def beaten(now: MonitorRow, poll: Poll, at: datetime) -> MonitorRow:
 
 RESTING = beaten(row(), BUSY, NOW)
 """A row that the first poll wrote; the next one is planned a minute later."""
+
+
+def test_polls_that_fail_are_counted_over_the_run_and_those_of_hints_noted() -> None:
+    away = Poll(outcome=Outcome.UNREACHABLE, detail="HTTP 503", rules=RULES)
+    held = Poll(outcome=Outcome.UNREACHABLE, looked=False, rules=RULES)
+    now, at = RESTING, RESTING.next_poll_at
+    for poll, failed, events_then in (
+        (away, 1, ["unseen"]),
+        (away, 2, []),
+        (held, 2, []),
+        (BUSY, 2, ["seen"]),
+    ):
+        assert at is not None
+        change = transitions.polled(now, now.run, poll, at)
+        assert change is not None
+        assert [line.event for line in change.lines] == events_then
+        now, at = change.row, change.row.next_poll_at
+        assert (now.failed_polls, now.hinted_at) == (failed, None)
+    assert at is not None
+    soon = at - timedelta(seconds=20)
+    change = transitions.polled(now, now.run, BUSY, soon)
+    assert change is not None
+    assert change.row.hinted_at == soon
+    assert events(change) == ["hinted"]
 
 
 def worth(
