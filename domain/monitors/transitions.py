@@ -72,12 +72,10 @@ def polled(current: MonitorRow, run: int, poll: Poll, at: datetime) -> Change | 
     if current.looked_at and current.looked_at > at and not poll.outcome.is_end:
         # A sweep asked after this poll did: the latest look wins. An end has its own status.
         row = row.model_copy(update={name: getattr(current, name) for name in _SWEPT})
-    planned = current.next_poll_at
-    hinted = poll.looked and planned is not None and at < planned - TIMER_EARLY
     update: dict[str, object] = {
         "next_poll_at": next_poll_at(row, poll, at),
         "failed_polls": row.failed_polls + (poll.looked and poll.outcome.unseen),
-        "hinted_at": at if hinted else row.hinted_at,
+        "hinted_at": at if poll.looked and _is_hinted(current, at) else row.hinted_at,
         "swept": poll.rules is not None and poll.rules.safety_seconds is not None,
         "stale": False,
         "resumed": False,
@@ -279,6 +277,14 @@ def _late(current: MonitorRow, at: datetime) -> float | None:
     if current.next_poll_at is None:
         return None
     return max((at - current.next_poll_at).total_seconds(), 0.0)
+
+
+def _is_hinted(current: MonitorRow, at: datetime) -> bool:
+    """Whether a hint brought a poll forward; a poll that runs twice was not."""
+    before, planned = current.last_poll_at, current.next_poll_at
+    if before is None or planned is None or at < before + POLL_GAP - TIMER_EARLY:
+        return False
+    return at < planned - TIMER_EARLY
 
 
 def _slowness(row: MonitorRow, poll: Poll, at: datetime) -> dict[str, object]:

@@ -538,7 +538,7 @@ def test_activities_that_all_run_twice(lab: Lab, monkeypatch: pytest.MonkeyPatch
     ended_well(lab, job_id)
     stored = lab.table.read(monitor_id)
     assert stored is not None
-    assert [line.event for line in stored.log] == ["started", "status", "status", "ended"]
+    assert [line.event for line in stored.log] == ["started", "status", "hinted", "status", "ended"]
     row = lab.table.get(f"demo.{expiring}")
     assert row is not None
     assert (row.state, row.cancel_result) == (State.EXPIRED, "accepted")

@@ -13,7 +13,9 @@ from tests.app.test_access import principal
 from tests.virtual.conftest import Lab
 from tests.virtual.test_time import RUNNING
 
-ANN = principal("start", "stop", preferred_username="ann@example.com")
+ANN = principal("start", "stop", preferred_username="ann@example.com") | {
+    "Authorization": "Bearer x"  # else it might be a cookie, and another site's wish
+}
 
 
 def told(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
