@@ -127,15 +127,15 @@ def test_a_state_file_that_is_none_of_ours(tmp_path: Path, state: Path) -> None:
 
 def test_it_says_what_it_serves_and_where(host: Devhost) -> None:
     """On the loopback address alone, for whoever can reach it may do anything."""
-    said = host.log.read_text(encoding="utf-8")
+    listens = f"Listening on {host.url}. Press Ctrl-C to stop."
+    said = eventually(lambda: host.log.read_text(encoding="utf-8"), lambda log: listens in log)
     assert f"Functions of {APP} (task hub Conformance):" in said
     assert f"GetThing: [GET] {host.url}/api/things/{{id}}" in said
     assert "Tick: timerTrigger (* * * * * *)" in said
     assert "Wait: orchestrationTrigger" in said
-    assert f"Listening on {host.url}. Press Ctrl-C to stop." in said
     lines = Path(f"/proc/{host.pid}/net/tcp").read_text(encoding="utf-8").splitlines()
-    port, listens = f":{host.ports[0]:04X}", "0A"
-    local = [line.split()[1] for line in lines if line.split()[3] == listens]
+    port, listening = f":{host.ports[0]:04X}", "0A"
+    local = [line.split()[1] for line in lines if line.split()[3] == listening]
     assert [address for address in local if address.endswith(port)] == [f"0100007F{port}"]
 
 
