@@ -130,4 +130,7 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        # `python -m` puts the current folder first. On Azure an app sees its own folder alone.
+        del sys.path[0]
     sys.exit(main())

@@ -8,6 +8,7 @@ once, with `past_due`. `@app.retry` is honoured.
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +26,11 @@ log = logging.getLogger("devhost.timers")
 _FIELDS_WITH_SECONDS = 6
 _MONITORED = timedelta(minutes=1)
 _FOR_EVER = -1
+_MONTHS = (
+    *("", "january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,22 @@ class Schedule:
         """The next time after a moment."""
         if self.interval:
             return moment + self.interval
-        has_seconds = len(self.text.split()) == _FIELDS_WITH_SECONDS
-        due = croniter(self.text, moment, second_at_beginning=has_seconds)
+        fields = self.text.split()
+        fields[-2:] = map(_in_numbers, fields[-2:], (_MONTHS, _WEEKDAYS))
+        seconds_first = len(fields) == _FIELDS_WITH_SECONDS
+        # In NCRONTAB a day fits both of its fields; in cron it fits one of them.
+        due = croniter(" ".join(fields), moment, second_at_beginning=seconds_first, day_or=False)
         return datetime.fromtimestamp(due.get_next(), moment.tzinfo)
+
+
+def _in_numbers(field: str, names: tuple[str, ...]) -> str:
+    """A field of an NCRONTAB expression with numbers for names, which may be cut short."""
+
+    def number(word: re.Match[str]) -> str:
+        found = (n for n, name in enumerate(names) if name.startswith(word[0].lower()))
+        return str(next(found, word[0]))
+
+    return re.sub("[A-Za-z]+", number, field)
 
 
 @dataclass(frozen=True)

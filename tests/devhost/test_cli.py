@@ -152,6 +152,19 @@ def test_settings_and_folders(tmp_path: Path) -> None:
         assert host.state.is_file()
 
 
+def test_an_app_sees_its_own_folder_and_not_that_of_the_command(tmp_path: Path) -> None:
+    """Its plain folders would lose to packages of those names; on Azure there are none."""
+    names = ["activities", "orchestrators", "tests", "triggers"]
+    imports = [f"from {name} import part_of_{name}" for name in names]
+    app = app_of(tmp_path, "\n".join([*imports, WORKS]))
+    for name in names:
+        (app / name).mkdir()
+        (app / name / f"part_of_{name}.py").touch()
+        assert (ROOT / name / "__init__.py").is_file()
+    with Devhost(app, tmp_path / "hub.db"):
+        pass
+
+
 # -- stopping -------------------------------------------------------------------------------
 
 

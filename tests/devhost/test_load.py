@@ -201,7 +201,9 @@ def test_a_retry_policy_is_for_timers_alone(
     assert "retry policy" in refused(app_of(tmp_path, HEADER + broken + timer))
 
 
-@pytest.mark.parametrize("schedule", ["often", "61 * * * * *", "0 0 0 30 2 *", "%NOT_SET%"])
+@pytest.mark.parametrize(
+    "schedule", ["", "often", "61 * * * * *", "0 0 0 30 2 *", "0 0 0 * Mon *", "%NOT_SET%"]
+)
 def test_a_schedule_that_makes_no_sense(tmp_path: Path, schedule: str) -> None:
     timer = f'@app.timer_trigger("t", "{schedule}")\ndef tick(t): pass\n'
     said = refused(app_of(tmp_path, HEADER + timer))

@@ -181,3 +181,19 @@ def test_a_timer_function_that_returns_something_is_told(
 ) -> None:
     run(store, JumpingClock(1), lambda timer: True)
     assert "Function Tick without a $return binding returned a non-None value" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("0 0 9 13 * Fri", "2030-09-13T09:00:00+00:00"),
+        ("0 0 0 1 January tuesday", "2036-01-01T00:00:00+00:00"),
+        ("0 30 9 * Feb-Mar Mon,Wednes", "2030-02-04T09:30:00+00:00"),
+        ("30 9 * * 1-5", "2030-01-02T09:30:00+00:00"),
+        ("0 0 */6 * * *", "2030-01-01T18:00:00+00:00"),
+    ],
+)
+def test_a_schedule_is_read_as_ncrontab(text: str, due: str) -> None:
+    """A day fits the day of the month and that of the week; names may be cut short."""
+    moment = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    assert timers.Schedule(text).after(moment) == datetime.fromisoformat(due)
