@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.notices.delivery import Told
+from domain.notices.message import message_of
 from domain.notices.notice import Event, Notice
 from domain.notices.outbox import (
     GIVEN_UP_AFTER,
@@ -203,6 +204,17 @@ def test_a_receiver_that_was_down_is_tried_with_single_notices_the_untried_first
         item("c", 1, told=waiting(900)),
     ]
     assert drained(Queue(items, NOW, single=True)) == [["b1"], ["c1"], ["a1"]]
+
+
+def test_ten_thousand_monitors_that_can_not_be_seen_are_one_message() -> None:
+    entries = [entry(f"m{n:05}", 1, BLIND, 90) for n in range(10_000)]
+    chosen, later = sift(entries, {}, NOW)
+    assert (first_owners(chosen, 200), later) == (entries, None)
+    queue = Queue([item(each.owner, 1, "blind") for each in chosen], NOW)
+    digest = message_of([each.notice for each in queue.message()])
+    assert (digest.type, digest.data["count"]) == ("jobmonitor.digest", 10_000)
+    assert len(digest.model_dump_json()) < 200_000
+    assert queue.message() == []
 
 
 @pytest.mark.parametrize(
