@@ -63,7 +63,7 @@ sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [
 notify: $(PACKAGES) ## Send a test message to a channel: make notify CHANNEL=ops
 	@$(ENV) $(BIN)/python -m adapters.try_channel "$(CHANNEL)"
 
-chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
+chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host, store and receiver are killed at random
 	@$(BIN)/python -m tools.chaos
 
 bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine sources scale"], scale takes ten minutes

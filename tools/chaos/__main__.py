@@ -1,7 +1,7 @@
-"""`make chaos`: 1,000 monitors while host and store are killed at random; nothing may be lost.
+"""`make chaos`: 1,000 monitors while host, store and receiver die at random; nothing may be lost.
 
 The seed is printed first; with `--seed` the same jobs, callers and kills come again, though not at
-the same instants. The exit code is 0 if nothing was lost, doubled or wrong.
+the same instants. The exit code is 0 if nothing was lost, doubled, wrong or untold.
 """
 
 import argparse
@@ -51,6 +51,13 @@ def _show(result: Result, console: Console) -> None:
         console.print(fault, style="red", highlight=False, markup=False)
     answers = ", ".join(f"{name} {count:,}" for name, count in sorted(result.answers.items()))
     console.print(f"Answers to those who insist: {answers}", highlight=False)
+    told = verdict.told
+    again = ", ".join(f"{count:,} as {why}" for why, count in sorted(told.repeats.items()))
+    console.print(
+        f"Ends told: {told.told:,} in {told.messages:,} messages, {len(told.untold):,} untold; "
+        f"told again: {again or 'none'}, {len(told.unexplained):,} without a reason",
+        highlight=False,
+    )
     table = Table("", "Starts", "Accepted", "Kills", "Restarts", "Polls")
     for name in ("Lost", "Doubled", "Wrong", "Lag p50", "p95", "max"):
         table.add_column(name)

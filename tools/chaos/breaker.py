@@ -5,6 +5,7 @@ SIGKILL it would forget writes that it has acknowledged. No storage account does
 loss would teach nothing. While Azurite stops and is down, it fails as a storage account may.
 """
 
+import time
 from dataclasses import dataclass
 from threading import Event, Timer
 
@@ -30,28 +31,29 @@ class Breaker:
     def __init__(self, plan: Plan, azurite: Azurite, host: Host, pace: Pace) -> None:
         self._plan, self._azurite, self._host, self._pace = plan, azurite, host, pace
         self.stop = Event()
-        self.kills = 0
+        self.kills: list[float] = []
         self.restarts = 0
 
     def kill_hosts(self) -> None:
         """Kill the host again and again, sometimes while it starts; it is dead at the end."""
         rng = self._plan.random("host")
         while not self.stop.wait(rng.uniform(*self._pace.host)):
-            self._host.kill()
-            self.kills += 1
+            self._kill()
             self.stop.wait(rng.uniform(0, 2))
             early = rng.uniform(0.5, 2.5) if rng.random() < 0.25 else None
             while not self._start_host(early):
                 early = None
         # Its last start is to be one with a store, for the watchdog to work then.
+        self._kill()
+
+    def _kill(self) -> None:
+        self.kills.append(time.time())
         self._host.kill()
-        self.kills += 1
 
     def _start_host(self, early: float | None) -> bool:
         """Whether it started; `early` is when it is killed meanwhile."""
-        killer = Timer(early, self._host.kill) if early is not None else None
+        killer = Timer(early, self._kill) if early is not None else None
         if killer:
-            self.kills += 1
             killer.start()
         try:
             self._host.start()

@@ -121,7 +121,7 @@ class Callers:
                 if answer.status != 409 or not under_way:
                     break
                 await asyncio.sleep(rng.uniform(0.5, 2))
-            if answer.status != 409 or self.client.gives_up():
+            if answer.status not in (409, 502) or self.client.gives_up():
                 return answer, began_by
             if any(each.start == key for each in self.jobs.submits[job.id]):
                 return await self._post(job, rng, {"jobId": job.id})
@@ -138,7 +138,6 @@ class Callers:
             "onExpiry": job.on_expiry,
         }
         headers = {"Idempotency-Key": key} if key else None
-        # 502: the job may run. One with a key is not submitted again; the next answer says so.
         answer = await self._insist(job, rng, body, headers)
         found = answer.body.get("jobId") if isinstance(answer.body, dict) else None
         if answer.status == 503 and found:  # the job runs, and its watch did not begin
@@ -156,6 +155,8 @@ class Callers:
             self.client.answers[str(answer.status or answer.body)] += 1
             told_id = isinstance(answer.body, dict) and "jobId" in answer.body
             if answer.status in (200, 202, 400, 404, 409, 413, 422) or told_id:
+                return answer
+            if answer.status == 502 and headers:  # the job may run, and all answers will say that
                 return answer
             if self.client.gives_up():
                 return answer

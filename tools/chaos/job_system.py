@@ -24,6 +24,7 @@ FORGED = "another"
 
 SOURCES = """
 [sources.chaos]
+notify = ["all", "bad"]
 lost_after_seconds = {lost_after}
 [sources.chaos.status]
 url = "{url}/jobs/{{job_id}}"

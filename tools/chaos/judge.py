@@ -3,11 +3,12 @@
 Lost: a start was accepted, and its watch has no end. Doubled: a watch ended twice, or somebody
 watched a job besides, or after, the one watch over it, or a request with a key was submitted twice.
 Wrong: an end that is not the job's, or another state in the list, in the task hub or among the
-live monitors; a job that was cancelled unasked, or was not although somebody asked.
+live monitors; a job that was cancelled unasked, or was not although somebody asked. Untold: an end
+that a channel was not told of. Told twice without a reason is doubled, told otherwise is wrong.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from tests.api import Api
 from tools.chaos.callers import Accepted, Callers
 from tools.chaos.job_system import JobSystem
 from tools.chaos.plan import Do, Job
+from tools.chaos.receiver import ALL, BAD, BAD_ENDS
+from tools.chaos.told import Arrival, Report
+from tools.chaos.told import judge as judge_told
 from tools.chaos.watches import (
     Watched,
     faults_of,
@@ -36,18 +40,24 @@ _DISTURBED = 5.0  # seconds after a start of the host in which an activity may r
 
 @dataclass
 class Verdict:
-    """The faults of a run, and the seconds from a job's end to its stored row (`lags`)."""
+    """The faults of a run, what was told, and the seconds from a job's end to its stored row."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    told: Report = field(default_factory=Report)
     lags: list[float] = field(default_factory=list)
     calm_lags: list[float] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
         """All faults, each with its kind."""
-        named = {"lost": self.lost, "doubled": self.doubled, "wrong": self.wrong}
+        named = {
+            "lost": self.lost,
+            "doubled": [*self.doubled, *self.told.unexplained],
+            "wrong": [*self.wrong, *self.told.wrong],
+            "untold": self.told.untold,
+        }
         return [f"{name}: {each}" for name, those in named.items() for each in those]
 
 
@@ -62,6 +72,8 @@ class Judge:
         callers: Those who asked, with the answers that they got.
         calm: When the last part was broken.
         restarts: When the host was started again after that, to have the watchdog run.
+        arrivals: The messages that the receiver got.
+        died: When the host and the receiver died, or were stopped.
     """
 
     table: MonitorTable
@@ -70,6 +82,8 @@ class Judge:
     callers: Callers
     calm: float
     restarts: list[float]
+    arrivals: Sequence[Arrival]
+    died: Mapping[str, Sequence[float]]
 
     def judge(self) -> Verdict:
         """Judge every accepted monitor, then look for monitors that nobody asked for."""
@@ -89,6 +103,7 @@ class Judge:
             if found.row.state.final:
                 self._lag(verdict, job, found.row, times[id_])
                 verdict.doubled += self._watched_twice(job, found.row, times[id_])
+        verdict.told = self._told_of(filter(None, stored.values()))
         rows = {id_: found.row for id_, found in stored.items() if found}
         verdict.wrong += self._elsewhere(rows)
         for job in self.callers.plan.jobs:
@@ -124,6 +139,15 @@ class Judge:
         if last and (row.state, row.ended_at) != (last.to, last.at):
             verdict.wrong.append(f"{row.id}: {row.state} {row.ended_at} after {last}")
         verdict.wrong += [f"{row.id}: {fault}" for fault in self._cancels(job, seen, row)]
+
+    def _told_of(self, stored: Iterable[Stored]) -> Report:
+        ends = [
+            (each.row.id, line.run, line.to or "")
+            for each in stored
+            for line in each.log
+            if line.event == "ended"
+        ]
+        return judge_told(ends, {ALL: None, BAD: BAD_ENDS}, self.arrivals, self.died)
 
     def _cancels(self, job: Job, seen: list[Watched], row: MonitorRow) -> Iterator[str]:
         """The job is asked to end if, and only if, somebody asked for that (I5)."""

@@ -1,9 +1,10 @@
 """One run: start the parts, let all go on at once, wait for the ends, judge.
 
-1. Azurite, the job system and the host start; callers start monitors, while the parts are broken.
+1. Azurite, the job system, the receiver of notices and the host start; callers start monitors,
+   while the parts are broken.
 2. Then the host starts a last time, and nothing is broken any more. The watchdog does its work at
    that start, or at another one if there was something that it could not see yet.
-3. When every monitor has ended, or at the deadline, the judge compares.
+3. When every monitor has ended and each end is told, or at the deadline, the judge compares.
 """
 
 import asyncio
@@ -17,12 +18,14 @@ from adapters.monitor_table import MonitorTable
 from demo.azurite import Azurite
 from demo.stack import Host
 from domain.monitors.monitor_id import monitor_id
+from domain.notices.notice import Event
 from tests.api import Api
 from tools.chaos.breaker import Breaker, Pace
 from tools.chaos.callers import Callers
 from tools.chaos.job_system import JobSystem
 from tools.chaos.judge import Judge, Verdict, still_live
 from tools.chaos.plan import TERMINATES, Do, Plan
+from tools.chaos.receiver import ALL, BAD, Receiver
 
 _SAY_EVERY = 15.0  # seconds
 _WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's start
@@ -68,10 +71,10 @@ async def run(
     host = Host(folder / "hub.db", folder / "host.log")
     host.healthy_only = False  # it is also started without a store
     with ExitStack() as started:
-        async with JobSystem(plan) as jobs:
+        async with JobSystem(plan) as jobs, Receiver(plan.random("receiver")) as receiver:
             await asyncio.to_thread(started.enter_context, azurite)
             sources = folder / "sources.toml"
-            sources.write_text(jobs.sources, encoding="utf-8")
+            sources.write_text(jobs.sources + receiver.channels, encoding="utf-8")
             host.environment = {
                 "AzureWebJobsStorage": azurite.connection_string,
                 "JOB_SOURCES_FILE": str(sources),
@@ -83,7 +86,9 @@ async def run(
             callers = Callers(plan, f"{host.url}/api", jobs, end + patience)
             breaker = Breaker(plan, azurite, host, pace)
             asking = asyncio.create_task(callers.run())
-            await _break_until(end, breaker, callers, say)
+            await asyncio.gather(
+                _break_until(end, breaker, callers, say), receiver.break_until(end)
+            )
             await asyncio.to_thread(host.start)
             calm = time.time()
             say("Nothing is broken any more; waiting for the ends")
@@ -91,13 +96,17 @@ async def run(
                 _wait_for_ends, host, table, plan, calm + patience, asking.done
             )
             await asyncio.wait_for(asking, _GRACE)
-            judge = Judge(table, Api(host.url), jobs, callers, calm, restarts)
+            died = {"host": [*breaker.kills, *restarts], "receiver": receiver.kills}
+            judge = Judge(
+                table, Api(host.url), jobs, callers, calm, restarts, receiver.arrivals, died
+            )
             verdict = await asyncio.to_thread(judge.judge)
+            verdict.wrong += [f"signed wrongly: {each}" for each in receiver.refused]
             return Result(
                 verdict,
                 starts=callers.asked,
                 accepted=len(callers.accepted),
-                kills=breaker.kills,
+                kills=len(breaker.kills),
                 restarts=breaker.restarts,
                 polls=sum(map(len, jobs.polls.values())),
                 answers=dict(callers.client.answers),
@@ -115,7 +124,7 @@ async def _break_until(
         while (left := end - time.time()) > 0 and not breaking.done():
             say(
                 f"{len(callers.accepted):,} of {callers.asked:,} starts accepted, "
-                f"{breaker.kills} kills, {breaker.restarts} restarts of Azurite"
+                f"{len(breaker.kills)} kills, {breaker.restarts} restarts of Azurite"
             )
             await asyncio.sleep(min(_SAY_EVERY, left))
     finally:
@@ -126,7 +135,7 @@ async def _break_until(
 def _wait_for_ends(
     host: Host, table: MonitorTable, plan: Plan, deadline: float, answered: Callable[[], bool]
 ) -> list[float]:
-    """Return when all callers are answered and no monitor is said to be live.
+    """Return when all callers are answered, no monitor is said to be live, and no end waits.
 
     Start the host again to have the watchdog run, which does so every five minutes otherwise.
     The watchdog finds terminated instances, wakes suspended ones that are to end, and completes the
@@ -140,10 +149,13 @@ def _wait_for_ends(
     }
     restarts: list[float] = []
     started = time.time()
-    while time.time() < deadline and ((live := still_live(table)) or not answered()):
+    while time.time() < deadline and (
+        (live := still_live(table)) or not answered() or _untold(table)
+    ):
         others = time.time() < started + _PATIENCE
         if time.time() > started + _WATCHDOG_PATIENCE and (
-            not others or (answered() and all(_ended(table, each) for each in live - by_watchdog))
+            not others
+            or (live and answered() and all(_ended(table, each) for each in live - by_watchdog))
         ):
             restarts.append(time.time())
             host.stop()
@@ -151,6 +163,19 @@ def _wait_for_ends(
             started = time.time()
         time.sleep(0.5)
     return restarts
+
+
+def _untold(table: MonitorTable) -> bool:
+    """Whether the end of a monitor waits for a channel.
+
+    A writer that died may have left an entry without a notice.
+    """
+    outbox = table.outbox
+    return any(
+        filed and filed.told[name].state == "waiting" and filed.notice.event is Event.ENDED
+        for name in (ALL, BAD)
+        for filed in outbox.find_many(outbox.waiting(name))
+    )
 
 
 def _ended(table: MonitorTable, id_: str) -> bool:
