@@ -49,9 +49,9 @@ e2e: $(PACKAGES) ## Run the end-to-end tests on any host: make e2e BASE_URL=http
 systems: $(PACKAGES) $(AZURITE) ## Install real job systems and watch jobs of theirs: make systems [NAMES="ray slurm"]
 	$(BIN)/python -m tools.systems $(NAMES)
 
-fuzz: $(PACKAGES) $(AZURITE) ## Plant functions that raise anything; compare random orchestrations with the SDK; try the API: make fuzz [PLANS=5000]
+fuzz: $(PACKAGES) $(AZURITE) ## Plant functions that raise anything; compare random orchestrations with the SDK; try the API: make fuzz [PLANS=5000 REQUESTS=10000]
 	$(BIN)/python -m pytest tests/devhost/test_planted.py
-	FUZZ_EXAMPLES=600 $(BIN)/python -m pytest tests/app/test_described_answers.py
+	$(BIN)/python -m tests.openapi.fuzz --requests $(or $(REQUESTS),10000)
 	$(BIN)/python -m tests.devhost.fuzz --plans $(or $(PLANS),5000)
 
 check: $(PACKAGES) ## Poll one job once and show all of it: make check SOURCE=demo JOB=job-1

@@ -86,7 +86,8 @@ class Server:
         self._app.worker.loop, self._failure = loop, loop.create_future()
         http_log.addFilter(_no_traceback_of_malformed)
         site_app = web.Application(client_max_size=_BODY_LIMIT)
-        site_app.add_routes([web.route("*", "/{path:.*}", self._serve)])
+        # Any path; a dot would leave those with a line feed to aiohttp.
+        site_app.add_routes([web.route("*", r"/{path:[\s\S]*}", self._serve)])
         self._runner = web.AppRunner(
             site_app,
             access_log=None,

@@ -41,6 +41,10 @@ Text = Annotated[str, AfterValidator(carriable)]
 """A text from outside, as it may enter the task hub."""
 
 
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""As much of the next function as a JSON schema can say."""
+
+
 def printable(text: str) -> str:
     """The text; ValueError if it holds a character that can't be printed."""
     if not text.isprintable():

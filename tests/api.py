@@ -5,8 +5,11 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import requests
+
+from tests.described import hold
 
 Body = dict[str, Any]
 T = TypeVar("T")
@@ -30,7 +33,7 @@ def new_job_id() -> str:
 
 
 class Api:
-    """Calls to a running app, each with a time limit."""
+    """Calls to a running app, each with a time limit; its answers are held to the description."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -40,7 +43,10 @@ class Api:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         url = path if path.startswith("http") else self.base_url + path
-        return self._session.request(method, url, timeout=30, **options)
+        answer = self._session.request(method, url, timeout=30, **options)
+        if url.startswith(self.base_url):
+            hold(method, unquote(urlsplit(url).path), answer)
+        return answer
 
     def post(self, body: Body) -> requests.Response:
         """Ask for a monitor; any answer is returned."""

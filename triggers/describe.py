@@ -73,12 +73,28 @@ _PATH: dict[str, Json] = {
         "schema": {"type": "string", "pattern": f"^{NAME.pattern}$"},
     },
 }
-_IDEMPOTENCY_KEY: Json = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "A name for this request that its repetitions bring, too. For 24 hours they get "
-    "the answer of the first, and start nothing again.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+_READ_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {
+        "description": "A name for this request that its repetitions bring, too. For 24 hours they "
+        "get the answer of the first, and start nothing again.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "WebHook-Request-Origin": {
+        "required": True,
+        "description": "The sender that asks.",
+        "schema": {"type": "string", "pattern": "^[ -~]*[!-~][ -~]*$"},
+    },
+    "X-Hub-Signature-256": {
+        "required": True,
+        "description": "`sha256=` and the HMAC-SHA256 of the body in hexadecimal.",
+        "schema": {"type": "string", "pattern": "^sha256=[0-9A-Fa-f]{64}$"},
+    },
+}
+_FORM: Json = {"type": "object", "properties": {"payload": {"type": "string"}}}
+_EVENTS: Json = {
+    "application/json": {"schema": {}},
+    "application/cloudevents+json": {"schema": {}},
+    "application/x-www-form-urlencoded": {"schema": _FORM},  # of GitHub, with JSON in `payload`
 }
 _KEYS: dict[str, Json] = {
     "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
@@ -146,7 +162,7 @@ def _described(operation: Operation, schemas: "_Components", *, entra: bool) -> 
         for name in re.findall(r"\{(\w+)\}", trigger.route)
     ]
     parameters += schemas.parameters(operation.query) if operation.query else []
-    parameters += [_IDEMPOTENCY_KEY] if operation.idempotent else []
+    parameters += [{"name": n, "in": "header", **_READ_HEADERS[n]} for n in operation.headers]
     answers: dict[int, Answer | str] = {each: _PROBLEMS[each] for each in operation.problems}
     answers |= {each: _PROBLEMS[each] for each in (401, 403) if role}
     answers |= operation.answers
@@ -162,7 +178,7 @@ def _described(operation: Operation, schemas: "_Components", *, entra: bool) -> 
         },
     }
     if operation.body is object:
-        described["requestBody"] = {"content": {"*/*": {"schema": {}}}}
+        described["requestBody"] = {"content": _EVENTS}
     elif operation.body:
         content = {"application/json": {"schema": schemas.read(operation.body)}}
         described["requestBody"] = {"required": True, "content": content}
@@ -240,6 +256,7 @@ class _Components:
             {
                 "name": name,
                 "in": "query",
+                "allowEmptyValue": True,  # which counts as none
                 **({"required": True} if name in required else {}),
                 "description": each.get("description", ""),
                 "schema": _given({key: each[key] for key in each if key != "description"}),

@@ -108,7 +108,13 @@ async def hint_source(
     return await _hint(req, client, services, source, body)
 
 
-@operation(_ANSWERS, problems=(400, 401, 404, 413, 503), query=HintQuery, body=object)
+@operation(
+    _ANSWERS,
+    problems=(400, 401, 404, 413, 503),
+    query=HintQuery,
+    body=object,
+    headers=[SIGNATURE],
+)
 @bp.function_name("HintSourceSigned")
 @bp.route(route="hints/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @bp.durable_client_input(client_name="client")
@@ -131,6 +137,7 @@ async def hint_source_signed(
 @operation(
     {200: Answer("The sender may send.", None, ["WebHook-Allowed-Origin", "WebHook-Allowed-Rate"])},
     problems=(400, 404, 503),
+    headers=[_ORIGIN],
 )
 @bp.function_name("AllowHints")
 @bp.route(route="sources/{source}/hint", methods=["OPTIONS"])

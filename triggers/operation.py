@@ -38,8 +38,9 @@ class Operation(NamedTuple):
         answers: The answers by their status. A text is a problem with a meaning of its own.
         problems: The statuses of all other problems, but for 401 and 403, which come with a role.
         query: The parameters of the query.
-        body: The type of the request's body: a model, or `object` for any; None if there is none.
-        idempotent: Whether the route takes an Idempotency-Key.
+        body: The type of the request's body: a model, or `object` for the events of a job system;
+            None if there is none.
+        headers: The headers that it reads, of those that `triggers.describe` knows.
     """
 
     function: func.Function
@@ -47,7 +48,7 @@ class Operation(NamedTuple):
     problems: Sequence[int]
     query: type[WireModel] | None
     body: Any
-    idempotent: bool
+    headers: Sequence[str]
 
 
 OPERATIONS: list[Operation] = []
@@ -60,13 +61,13 @@ def operation(
     problems: Sequence[int],
     query: type[WireModel] | None = None,
     body: Any = None,
-    idempotent: bool = False,
+    headers: Sequence[str] = (),
 ) -> Callable[[Any], Any]:
     """Describe the route of a handler. The arguments are those of `Operation`."""
 
     def declare(builder: Any) -> Any:
         function = builder.build()  # which checks the function, and may be done again
-        OPERATIONS.append(Operation(function, answers, problems, query, body, idempotent))
+        OPERATIONS.append(Operation(function, answers, problems, query, body, headers))
         return builder
 
     return declare

@@ -95,7 +95,7 @@ class Job(NamedTuple):
     },
     problems=(400, 413, 422, 502),
     body=StartRequest,
-    idempotent=True,
+    headers=[KEY_HEADER],
 )
 @bp.function_name("StartMonitor")
 @bp.route(route="monitors", methods=["POST"])

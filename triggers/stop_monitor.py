@@ -25,7 +25,7 @@ from adapters.threads import at_source, at_store
 from domain.monitors import transitions
 from domain.monitors.monitor import MonitorRow
 from domain.outcome import StopRequest
-from domain.text import printable
+from domain.text import PRINTABLE, printable
 from domain.wire import WireModel
 from triggers.access import Role, caller, requires
 from triggers.answers import ShownMonitor, answers_problems, json_answer
@@ -38,6 +38,13 @@ bp = df.Blueprint()
 _REASON_LENGTH = 256
 
 
+Reason = Annotated[
+    str,
+    Field(max_length=_REASON_LENGTH, json_schema_extra={"pattern": PRINTABLE}),
+    AfterValidator(printable),
+]
+
+
 class StopQuery(WireModel):
     """The query of a stop.
 
@@ -47,9 +54,7 @@ class StopQuery(WireModel):
     """
 
     cancel_job: Flag = False
-    reason: Annotated[str, Field(max_length=_REASON_LENGTH), AfterValidator(printable)] = (
-        "Stopped through the API."
-    )
+    reason: Reason = "Stopped through the API."
 
     @check("cancel_job")
     @classmethod

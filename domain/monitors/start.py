@@ -12,12 +12,14 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BeforeValidator,
+    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 from pydantic_core import from_json
 
 from domain.errors import Fault, InvalidInput
@@ -25,9 +27,9 @@ from domain.faults import fault_text
 from domain.limits import MAX_POLL_INTERVAL_SECONDS, MAX_WATCH_SECONDS, OnExpiry
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
-from domain.sources.file import Sources
+from domain.sources.file import NAME, Sources
 from domain.sources.source import Source
-from domain.text import is_carriable
+from domain.text import PRINTABLE, is_carriable
 from domain.wire import WireModel
 
 JOB_ID_LENGTH = 1_024
@@ -133,13 +135,31 @@ Labels = Annotated[
             "type": "object",
             "maxProperties": LABELS,
             "propertyNames": {"pattern": f"^{_LABEL_NAME.pattern}$"},
-            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH},
+            "additionalProperties": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LABEL_LENGTH,
+                "pattern": PRINTABLE,
+            },
         }
     ),
 ]
 
-Notify = Annotated[tuple[str, ...], Field(max_length=CHANNELS), AfterValidator(_configured)]
+ChannelName = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
+Notify = Annotated[tuple[ChannelName, ...], Field(max_length=CHANNELS), AfterValidator(_configured)]
 """Names of channels. The context of the validation has the `channels` there are."""
+
+
+_GIVEN: JsonDict = {"not": {"type": "null"}}
+_BOTH_JOBS: JsonDict = {
+    "required": ["jobId", "job"],
+    "properties": {"jobId": _GIVEN, "job": _GIVEN},
+}
+_NO_JOB: JsonDict = {"properties": {"jobId": {"type": "null"}, "job": {"type": "null"}}}
+_BOTH_TIMES: JsonDict = {
+    "required": ["expireTime", "timeoutSeconds"],
+    "properties": {"expireTime": _GIVEN, "timeoutSeconds": _GIVEN},
+}
 
 
 class StartRequest(WireModel):
@@ -160,6 +180,10 @@ class StartRequest(WireModel):
         stall_after_seconds: When the job is stalled, if nothing of it moves.
         notify: The channels that tell of it, in the place of those of its source; empty for none.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"anyOf": [_BOTH_JOBS, _NO_JOB, _BOTH_TIMES]}}
+    )
 
     source: str | None = None
     job_id: Annotated[
@@ -233,6 +257,8 @@ class ChangeRequest(WireModel):
         labels: All labels; an empty object takes them away.
         paused: Whether the polls are held. A paused watch still expires.
     """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "not": _BOTH_TIMES})
 
     expire_time: Moment = None
     timeout_seconds: Seconds | None = None

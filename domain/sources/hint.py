@@ -22,7 +22,7 @@ from domain.errors import Fault, InvalidInput
 from domain.sources.auth import Table
 from domain.sources.expression import JmesPath
 
-SIGNATURE = "x-hub-signature-256"
+SIGNATURE = "X-Hub-Signature-256"
 _SHORTEST_SECRET = 16  # characters
 
 

@@ -9,12 +9,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
 from devhost.testing import load_once
+from domain.errors import InvalidInput
+from domain.monitors.batch import parse_batch
+from domain.monitors.start import parse_change, parse_start
+from domain.sources.file import load_sources
 from tests.app.loading import ROOT
 from tests.app.test_access import ANONYMOUS, ROLES
+from tests.unit.test_start import NOW, ONE, SUBMIT
 from triggers.describe import VERSION, describe
 from triggers.operation import OPERATIONS, Answer
 
@@ -138,3 +144,44 @@ def test_answers_are_open_and_requests_are_not() -> None:
     read = set(re.findall(r"schemas/(\w+)", json.dumps(bodies)))
     read |= set(re.findall(r"schemas/(\w+)", json.dumps([schemas[name] for name in read])))
     assert closed == {name for name in read if schemas[name].get("type") == "object"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "sound"),
+    [
+        ("ChangeRequest", {}, False),
+        ("ChangeRequest", {"paused": True}, True),
+        ("ChangeRequest", {"expireTime": "2030-01-02T00:00:00Z", "timeoutSeconds": 1}, False),
+        ("ChangeRequest", {"expireTime": None, "timeoutSeconds": 1}, True),
+        ("StartRequest", {"source": "demo"}, False),
+        ("StartRequest", {"jobId": None, "job": None}, False),
+        ("StartRequest", {"jobId": "a", "job": {}}, False),
+        ("StartRequest", {"jobId": "a", "job": None}, True),
+        ("StartRequest", {"job_id": "a"}, False),
+        ("StartRequest", {"jobId": "a", "notify": ["A channel"]}, False),
+        ("StartRequest", {"jobId": "a", "labels": {"a": "b\nc"}}, False),
+        ("BatchedStart", {"idempotencyKey": "a"}, False),
+        ("BatchedStart", {"jobId": "a", "idempotencyKey": "a"}, True),
+        ("StartBatch", {"starts": []}, False),
+    ],
+)
+def test_a_schema_refuses_what_the_app_refuses(
+    model: str, body: dict[str, Any], sound: bool
+) -> None:
+    document = {"$ref": f"#/components/schemas/{model}", "components": KEYS["components"]}
+    assert jsonschema.Draft202012Validator(document).is_valid(body) is sound
+    sources = load_sources(ONE + SUBMIT, {})
+    text = json.dumps(body).encode()
+    accepted = True
+    try:
+        match model:
+            case "ChangeRequest":
+                parse_change(text, None, NOW)
+            case "StartBatch":
+                parse_batch(text)
+            case _:
+                body.pop("idempotencyKey", None)
+                parse_start(json.dumps(body).encode(), sources, NOW)
+    except InvalidInput:
+        accepted = False
+    assert accepted is sound

@@ -61,6 +61,7 @@ def test_an_unknown_route_is_404_with_an_empty_body(hub: Hub, path: str) -> None
         ("GET", "/api/things/special", "GetSpecialThing", {}),
         ("PUT", "/api/things/special", "PutThing", {"id": "special"}),
         ("GET", "/api/things/7/", "GetThing", {"id": "7"}),
+        ("GET", "/api/things:all", "AllThings", {}),
         ("GET", "/api/optional/a", "Optional", {"first": "a"}),
         ("GET", "/api/optional/a/b", "Optional", {"first": "a", "second": "b"}),
         ("GET", "/api/files/a/b.txt", "CatchAll", {"path": "a/b.txt"}),
@@ -91,6 +92,7 @@ def test_a_constraint_of_a_route(hub: Hub, other_host: str | None) -> None:
         ("/api/things/a%2Fb", "a%2Fb"),
         ("/api/things/a%252Fb", "a%2Fb"),
         ("/api/things/a%25b", "a%b"),
+        ("/api/things/a%0Ab", "a\nb"),
     ],
 )
 def test_values_of_a_route_are_decoded(hub: Hub, path: str, value: str) -> None:

@@ -63,6 +63,12 @@ def get_special_thing(req: func.HttpRequest) -> func.HttpResponse:
     return _show(req, "GetSpecialThing")
 
 
+@bp.function_name("AllThings")
+@bp.route(route="things:all", methods=["GET"])
+def all_things(req: func.HttpRequest) -> func.HttpResponse:
+    return _show(req, "AllThings")
+
+
 @bp.function_name("Optional")
 @bp.route(route="optional/{first}/{second?}", methods=["GET"])
 def optional(req: func.HttpRequest) -> func.HttpResponse:
