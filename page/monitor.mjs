@@ -156,7 +156,7 @@ function Actions({ row, source, may, reload }) {
       <p>Source <b><bdi>${row.source}</bdi></b> is asked to cancel its job <b><bdi>${row.jobId.slice(0, 200)}</bdi></b>. This can't be taken back.</p>
       <p class="buttons"><button type="button" class="danger" onClick=${() => { ask(null); stop(true); }}>Cancel the job</button>
         <button type="button" autofocus onClick=${() => ask(null)}>Leave it alone</button></p><//>`}
-    ${asks === "change" && html`<${Change} row=${row} onClose=${() => ask(null)} done=${reload} />`}`;
+    ${asks === "change" && html`<${Change} row=${row} onClose=${() => ask(null)} done=${(said) => run(async () => said)} />`}`;
 }
 
 function Change({ row, onClose, done }) {
@@ -171,8 +171,8 @@ function Change({ row, onClose, done }) {
     if (interval !== String(row.pollIntervalSeconds)) body.pollIntervalSeconds = Number(interval);
     action.run(async () => {
       if (Object.keys(body).length) await call("PATCH", monitorPath(row.id), { body });
-      done();
       onClose();
+      done(Object.keys(body).length ? "The watch is changed." : "Nothing was changed.");
     });
   };
   return html`<${Dialog} title="Change the watch" onClose=${onClose}><form onSubmit=${submit} novalidate>

@@ -54,7 +54,7 @@ export function Labels({ labels }) {
 }
 
 export function Progress({ row, wide }) {
-  if (!isGiven(row.progress)) return html`<span class="none">–</span>`;
+  if (!isGiven(row.progress)) return wide ? null : html`<span class="none">–</span>`;
   const percent = Math.round(row.progress);
   return html`<span class=${wide ? "progress wide" : "progress"}>
     <progress max="100" value=${row.progress} aria-label=${`Progress of ${row.jobId}`}></progress>
