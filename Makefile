@@ -66,7 +66,7 @@ notify: $(PACKAGES) ## Send a test message to a channel: make notify CHANNEL=ops
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host and store are killed at random
 	@$(BIN)/python -m tools.chaos
 
-bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine sources scale"], scale takes ten minutes
+bench: $(PACKAGES) $(AZURITE) ## Measure, and compare with peers: make bench [PARTS="whole engine sources price peers scale ended"], the last three take long
 	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]
