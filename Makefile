@@ -63,10 +63,10 @@ sources: $(PACKAGES) ## Check the sources without asking anybody: make sources [
 notify: $(PACKAGES) ## Send a test message to a channel: make notify CHANNEL=ops
 	@$(ENV) $(BIN)/python -m adapters.try_channel "$(CHANNEL)"
 
-chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs while host, store and receiver are killed at random
-	@$(BIN)/python -m tools.chaos
+chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs, half of them swept, while parts are killed at random: make chaos [ARGS="--monitors 10000 --swept 0.9 --minutes 20"]
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
-bench: $(PACKAGES) $(AZURITE) ## Measure hints and polls: make bench [PARTS="whole engine sources scale"], scale takes ten minutes
+bench: $(PACKAGES) $(AZURITE) ## Measure, and compare with peers: make bench [PARTS="whole engine sources price peers scale ended"], the last three take long
 	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]

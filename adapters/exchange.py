@@ -31,6 +31,7 @@ import urllib3
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.auth import AuthBase
 
+from adapters.environment import KeptEnvironment
 from adapters.settings import APP_FOLDER
 from domain.sources.answer import Answer, clean
 from domain.sources.peer import Peer
@@ -163,7 +164,7 @@ class _State:
     connected = False
 
 
-class _Session(requests.Session):
+class _Session(KeptEnvironment):
     """The connection of a thread with an origin. Closed, it makes a new one for the next request.
 
     It leaves redirects alone; requests reads the whole body of one even when told not to follow.

@@ -12,6 +12,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 from requests.adapters import HTTPAdapter
 
+from adapters.environment import KeptEnvironment
 from domain.errors import StoreUnavailable
 
 Entity = Mapping[str, Any]
@@ -159,10 +160,16 @@ class Table:
 
 def _session() -> requests.Session:
     """A session with a connection for each thread; the client's own keeps ten, and warns."""
-    session = requests.Session()
+    session = KeptEnvironment()
+    session.auth = _signed_already
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
     return session
+
+
+def _signed_already(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The client has signed the request. Being there, it keeps requests from reading .netrc."""
+    return request
 
 
 def update_unchanged(read: Any, new: Entity) -> Operation:

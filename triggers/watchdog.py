@@ -159,9 +159,12 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
         after = batch[-1][1].key if len(batch) == _AT_ONCE else ""
         if not after:
             break
-    await at_store(services.app_state.remember_place, Place(after, place.listed))
+    reached = place._replace(live=after)
+    if reached != place:
+        await at_store(services.app_state.remember_place, reached)
     listed = await long_at_store(services.monitors.check_list, place.listed, _LIST_SLICE)
-    await at_store(services.app_state.remember_place, Place(after, listed))
+    if listed != place.listed:
+        await at_store(services.app_state.remember_place, Place(after, listed))
     whole = not place.live and not after
     ends = await at_store(services.app_state.take_ends)
     census = take_census(seen, ends)

@@ -31,6 +31,9 @@ _SWEPT = ("raw_status", "progress", "message", "moved_at")
 WRITTEN_EVERY = 3
 """So many polls after the last that was written, a poll is written that changed nothing."""
 
+_MAY_BE_LATE = timedelta(seconds=30)
+"""Less than the minute that the watchdog waits: a host that is late must not write more."""
+
 _BEATS = ("last_poll_at", "next_poll_at", "polls", "late_seconds")
 """The fields that every poll moves."""
 
@@ -110,7 +113,7 @@ def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
     """Whether the row is to be written after a poll.
 
     It is, unless only its times and its count of polls moved. Then it is written every third time,
-    so that the watchdog does not take the watch for silent. A poll that a hint brought forward is
+    and long before the watchdog takes the watch for silent. A poll that a hint brought forward is
     always written, since somebody waits for it. So is the first after a sweep woke the watch. So
     are those that may bear out an end: the last ones before the expire time, and those that saw an
     end which must last.
@@ -126,8 +129,10 @@ def worth_writing(before: MonitorRow, polled: MonitorRow, watch: Watch) -> bool:
     planned, at, next_at = before.next_poll_at, polled.last_poll_at, polled.next_poll_at
     if planned is None or at is None or next_at is None or next_at > polled.expire_time:
         return True
+    if polled.polls - before.polls >= WRITTEN_EVERY:
+        return True
     hinted = at < max(planned, watch.next_poll_at) - TIMER_EARLY
-    rests = timedelta(seconds=polled.poll_interval_seconds) * (WRITTEN_EVERY - 0.5)
+    rests = timedelta(seconds=polled.poll_interval_seconds) * (WRITTEN_EVERY - 0.5) + _MAY_BE_LATE
     return hinted or not planned <= next_at <= planned + rests
 
 

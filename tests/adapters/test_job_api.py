@@ -223,15 +223,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tls = serving(certificate)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     with FaultySource(tls=tls) as server:
-        source = source_at(server.url, timeout=TIMEOUT)
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name, raising=False)
         poll = API.poll(source_at(server.url), "done", NOW)
         assert poll.outcome is Outcome.UNREACHABLE
         assert "certificate verify failed" in str(poll.detail)
         assert server.requests == []
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with FaultySource(tls=tls) as server:
+        source = source_at(server.url, timeout=TIMEOUT)
         assert API.poll(source_at(server.url), "done", NOW).outcome is Outcome.SUCCEEDED
         for job_id in ("drip-headers", "drip"):
             started = time.monotonic()

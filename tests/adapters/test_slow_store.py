@@ -1,6 +1,9 @@
-"""A store that is slow: calls that need not wait for each other do not."""
+"""A store that is slow, or behind odd settings: calls that need not wait for each other do not."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 
 from adapters.monitor_table import MonitorTable
 from domain.monitors.monitor import MonitorRow, State
@@ -34,3 +37,14 @@ def test_a_page_reads_its_rows_in_parallel(store: Store) -> None:
         assert more
         assert slow.calls == 31
         assert 8 <= slow.most_at_once <= 32
+
+
+def test_a_netrc_does_not_sign_for_the_store(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its password would take the place of the signature, and every call would be refused."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    MonitorTable.connect(connection=store.new_account()).ping()

@@ -282,8 +282,10 @@ def worth(
     """Whether a poll so many minutes after the first is written that came as it was planned."""
     at = NOW + minutes * MINUTE
     plan = at if planned is None else NOW + planned * MINUTE
-    watch = before.first_watch().model_copy(update={"next_poll_at": plan, **given})
-    return transitions.worth_writing(before, beaten(before, poll, at), watch)
+    counted = {"polls": int(minutes), "next_poll_at": plan, **given}
+    watch = before.first_watch().model_copy(update=counted)
+    now = beaten(transitions.caught_up(before, watch, at), poll, at)
+    return transitions.worth_writing(before, now, watch)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +295,18 @@ def test_a_poll_that_changed_nothing_is_written_every_third_time(
     minutes: float, expected: bool
 ) -> None:
     assert worth(RESTING, BUSY, minutes) is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "polls", "expected"), [(12, 2, False), (12, 3, True), (36, 2, True)]
+)
+def test_polls_of_a_busy_host_are_late_and_not_written_more_often(
+    seconds: int, polls: int, expected: bool
+) -> None:
+    """But one is, long before the watchdog takes the watch for silent."""
+    hasty = {"poll_interval_seconds": 1, "next_poll_at": NOW + timedelta(seconds=2)}
+    before = RESTING.model_copy(update=hasty)
+    assert worth(before, BUSY, seconds / 60, polls=polls) is expected
 
 
 @pytest.mark.parametrize("minutes", [1, 2])
@@ -369,9 +383,9 @@ def test_a_silent_watch_is_flagged_and_one_with_polls_that_were_not_written_is_n
         planned = before.next_poll_at
         assert planned is not None
         watch, at = before.first_watch(), planned
-        for _ in range(WRITTEN_EVERY):
-            watch = watch.model_copy(update={"next_poll_at": at})
-            now = beaten(before, BUSY, at)
+        for polls in range(before.polls, before.polls + WRITTEN_EVERY):
+            watch = watch.model_copy(update={"next_poll_at": at, "polls": polls})
+            now = beaten(transitions.caught_up(before, watch, at), BUSY, at)
             if written := transitions.worth_writing(before, now, watch):
                 break
             assert now.next_poll_at is not None

@@ -1,137 +1,211 @@
-"""The cost of 20,000 ended monitors: the list, the watchdog, and the cleanup that removes them."""
+"""Thousands of live watches on two cores: polled, swept job by job, and swept by a list.
 
-import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TypeVar
-
-import azure.durable_functions as df
-
-from activities.do_cleanup import clean
-from adapters.services import Services
-from demo.stack import Stack
-from domain.monitors.cleanup import TIME_BUDGET, CleanupProgress
-from domain.monitors.monitor import State
-from tests.api import Api, eventually, new_job_id
-from tests.faulty_source import FaultySource
-from tests.own_client import make_services, with_client
-from tools.bench.figures import Figure
-from tools.bench.stored import LIFE, copy_instance, ended_row, write_ended
-from triggers.watchdog import watch_over_all
-
-_ENDED, _LIVE = 20_000, 1_000
-_RARE = 1_000  # every so many ended with a state of its own
-_PAGE = 100
-_RUNS = 30  # of the cleanup, at the most
-_SOURCE = """
-[sources.demo.status]
-url = "{url}/jobs/{{job_id}}"
-status = "status"
-[sources.demo.outcomes]
-running = ["processing"]
-succeeded = ["completed"]
+In each interval of a minute a hundredth of the jobs changes its progress, and some end: enough of
+them for a percentile. Of what is due, the looks that were made are counted where the job system
+sees them, and the requests to storage where Azurite does. The watches are seeded (`seeding`), as if
+the app had swept before; then the host starts.
 """
 
-T = TypeVar("T")
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from adapters.app_state import AppState
+from adapters.monitor_table import TABLE, MonitorTable
+from adapters.table import Table
+from demo.azurite import Azurite
+from demo.stack import Host
+from domain.monitors.monitor_id import monitor_id
+from domain.monitors.sweep import Sweep
+from tests.api import Api, eventually
+from tests.own_client import make_services, with_client
+from tools.bench.ends import stored_ends
+from tools.bench.figures import Figure, percentile
+from tools.bench.job_system import JobSystemPart, source
+from tools.bench.processes import cpu_of, memory_of
+from tools.bench.seeding import copies, write_instances, write_rows
+from triggers.watchdog import watch_over_all
+
+_INTERVAL, _ROUNDS = 60, 3
+_CHANGE = 0.01  # of the jobs in an interval
+_PATIENCE = 120  # seconds for the last ends
+_SOURCE = "load"
+
+
+@dataclass(frozen=True)
+class Size:
+    """So many watches, the lines of their source, the time between two polls, the share of ends."""
+
+    name: str
+    count: int
+    options: str
+    wait: timedelta
+    end: float
+
+
+_MINUTE = timedelta(seconds=_INTERVAL)
+_QUARTER = timedelta(minutes=15)
+_HOURS = timedelta(hours=6)
+_OFF = 'sweep = "off"\n'
+_EACH = 'sweep = "each"\nmax_concurrent_polls = 16\n'
+_LIST = 'sweep = "list"\nsafety_seconds = 21600\n'
+SIZES = (
+    Size("polled", 1_000, _OFF, _MINUTE, 0.02),
+    Size("swept job by job", 10_000, _EACH, _QUARTER, 0.005),
+    Size("swept by a list", 100_000, _LIST, _HOURS, 0.001),
+)
+
+
+class _CountedAzurite(Azurite):
+    """Azurite with its access log, and nothing on disk: else it writes all it has every 5 s."""
+
+    def command(self) -> list[str]:
+        left_out = {"--silent", "--location", str(self._data)}
+        return [*(e for e in super().command() if e not in left_out), "--inMemoryPersistence"]
+
+    @property
+    def endpoint(self) -> str:
+        """Of its table service."""
+        return self._endpoint(2)
+
+    @contextmanager
+    def counting(self) -> Iterator[Counter[str]]:
+        """Count the requests by their methods; there once the block is over."""
+        begin, counts = self.log.stat().st_size, Counter[str]()
+        yield counts
+        with self.log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(begin)
+            counts.update(re.findall(r'"([A-Z]+) /', log.read()))
 
 
 def run() -> list[Figure]:
-    """Take the figures; ten minutes, half of them to write the monitors."""
-    with TemporaryDirectory() as name, FaultySource() as source:
+    """Take the figures; about half an hour, most of it for the largest size."""
+    return [figure for size in SIZES for figure in take(size)]
+
+
+def take(size: Size) -> list[Figure]:
+    """The figures of one size."""
+    with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "sources.toml").write_text(_SOURCE.format(url=source.url))
-        stack = Stack(folder)
-        stack.host.environment = {"JOB_SOURCES_FILE": str(folder / "sources.toml")}
-        with stack:
-            _prepare(stack, source)
-            figures = _watchdog(stack)  # by its end, that of the host's start is over too
-            return [*figures, *_list(Api(stack.host.url)), *_cleanup(stack)]
+        jobs = JobSystemPart(folder / "jobs.log")
+        azurite = _CountedAzurite(folder / "azurite", folder / "azurite.log")
+        host = Host(folder / "hub.db", folder / "host.log")
+        with jobs, azurite:
+            sources = folder / "sources.toml"
+            sources.write_text(source(jobs.url, size.options))
+            host.environment = {
+                "JOB_SOURCES_FILE": str(sources),
+                "AzureWebJobsStorage": azurite.connection_string,
+                "PYTHON_THREADPOOL_THREAD_COUNT": "40",
+            }
+            begin = time.monotonic()
+            ids = _seed(size, jobs, azurite, host)
+            seeded = time.monotonic() - begin
+            host.start(deadline=120)
+            try:
+                return [
+                    Figure(f"{size.count:,} watches {size.name}", size.count, ""),
+                    Figure("  seeded in", seeded, "s"),
+                    *_rounds(size, ids, jobs, azurite, host),
+                    *_reads(azurite, host),
+                ]
+            finally:
+                host.stop()
 
 
-def _prepare(stack: Stack, source: FaultySource) -> None:
-    """Live monitors through the API; ended ones, with their instances, straight into the stores."""
-    api = Api(stack.host.url)
-    model = new_job_id()
-    source.behave(model, {"status": "completed"})
-    started = api.start(jobId=model)
-    api.ended(started["id"])
-    live = [new_job_id() for _ in range(_LIVE)]
-    for job_id in live:
-        source.jobs[job_id] = {"status": "processing"}
-    with ThreadPoolExecutor(4) as pool:
-        list(
-            pool.map(lambda id_: Api(api.base_url).start(jobId=id_, pollIntervalSeconds=3600), live)
-        )
-    eventually(lambda: len(source.requests), lambda count: count > _LIVE, deadline=120)
-    stack.host.stop()
-    # Over the last four weeks; the retention of 30 days is not over for any of them.
-    newest, step = datetime.now(UTC) - LIFE - timedelta(hours=1), timedelta(weeks=4) / _ENDED
-    rows = [
-        ended_row(n, State.SUCCEEDED if n % _RARE else State.UNREACHABLE, newest - n * step)
-        for n in range(_ENDED)
-    ]
-    write_ended(stack.azurite.connection_string, rows)
-    copy_instance(stack.host.state, started["id"], rows)
-    stack.host.start(deadline=60)
+def _seed(size: Size, jobs: JobSystemPart, azurite: _CountedAzurite, host: Host) -> dict[str, str]:
+    """Watches that wait, and a sweep that has seen all. Returns the jobs by their monitors."""
+    jobs.plan("model", 1)
+    host.start(deadline=60)
+    api = Api(host.url)
+    model = api.start(source=_SOURCE, jobId="model-0", pollIntervalSeconds=_INTERVAL)["id"]
+    eventually(lambda: api.get(model)["monitor"]["polls"], bool)
+    host.stop()
+    table = Table.connect(TABLE, connection=azurite.connection_string)
+    row = MonitorTable(table).get(model)
+    assert row
+    names = [f"j-{number}" for number in range(size.count)]
+    jobs.plan("j", size.count)
+    rows = copies(row, names, size.wait)
+    write_rows(azurite.connection_string, azurite.endpoint, rows)
+    write_instances(host.state, model, rows)
+    now = datetime.now(UTC)
+    AppState(table).save_sweep(_SOURCE, Sweep(looked_at=now, cursor=now, covers_until=now), now)
+    return {monitor_id(_SOURCE, name): name for name in names}
 
 
-def _list(api: Api) -> list[Figure]:
-    """Wall time of pages of 50."""
-    _timed(lambda: _page(api))  # the first request also opens the connections
-    first, took = _timed(lambda: _page(api))
-    figures = [Figure(f"{_ENDED + _LIVE:,} monitors: the first page of the list", took * 1e3, "ms")]
-    token = first[1]
-    for _ in range(_PAGE - 2):
-        token = _page(api, token=token)[1]
-    _, took = _timed(lambda: _page(api, token=token))
-    figures.append(Figure(f"  page {_PAGE}", took * 1e3, "ms"))
-    (rare, _), took = _timed(lambda: _page(api, state="Unreachable"))
-    if rare != _ENDED // _RARE:
-        raise AssertionError(f"{rare} monitors of {_ENDED // _RARE}")
-    return [*figures, Figure(f"  the {rare} of a rare state", took * 1e3, "ms")]
-
-
-def _page(api: Api, **query: str) -> tuple[int, str]:
-    page = api.call("GET", "/api/monitors", params=query).json()
-    return len(page["monitors"]), page["next"]
-
-
-def _watchdog(stack: Stack) -> list[Figure]:
-    services = make_services(stack.azurite.connection_string)
-    origin = stack.host.url
-    _, took = _timed(lambda: with_client(origin, lambda client: watch_over_all(client, services)))
-    return [Figure(f"the watchdog's pass, {_LIVE:,} of them live", took, "s")]
-
-
-def _cleanup(stack: Stack) -> list[Figure]:
-    """Remove all that has ended, in runs of the usual length. The clock is 30 days ahead."""
-    connection = stack.azurite.connection_string
-    services = make_services(connection, lambda: datetime.now(UTC) + timedelta(days=30))
-    progress, took, instances, monitors = CleanupProgress(more=True), 0.0, 0, 0
-    while progress.more and progress.runs < _RUNS:
-        use = partial(_clean, progress, services)
-        progress, seconds = _timed(partial(with_client, stack.host.url, use))
-        took, instances = took + seconds, instances + progress.instances
-        monitors += progress.monitors
-    live = sum(1 for _ in services.monitors.live())
-    if min(instances, monitors) < _ENDED or live != _LIVE:
-        raise AssertionError(f"{instances} and {monitors} were removed, {live} are live")
+def _rounds(
+    size: Size, ids: dict[str, str], jobs: JobSystemPart, azurite: _CountedAzurite, host: Host
+) -> list[Figure]:
+    """After a round for warming up; the first polls come a minute after the watches are seeded."""
+    time.sleep(2 * _INTERVAL)
+    jobs.churn(_INTERVAL, _CHANGE, size.end)
+    asked, cpu, begin = jobs.asked(), cpu_of(host.pid), time.monotonic()
+    store, memory = cpu_of(azurite.pid), 0.0
+    with azurite.counting() as calls:
+        while time.monotonic() - begin < _INTERVAL * _ROUNDS:
+            time.sleep(5)
+            memory = max(memory, memory_of(host.pid))
+        seconds = time.monotonic() - begin
+        looks = jobs.asked() - asked
+        spent, stored = cpu_of(host.pid) - cpu, cpu_of(azurite.pid) - store
+    ended = {job: at for job, at in jobs.ends().items() if job.startswith("j-")}
+    jobs.churn(_INTERVAL, 0, 0)
+    minutes = seconds / 60
+    if size.options == _LIST:
+        made, due = looks["sweep"], minutes
+    else:
+        made, due = looks["job"], minutes * (size.count - len(ended) / 2)
     return [
-        Figure(f"{instances:,} instances and {monitors:,} monitors cleaned up", took, "s"),
-        Figure("  runs of DoCleanup", progress.runs, ""),
+        Figure("  looks made of those due", made / due * 100, "%"),
+        *_lags(ended, ids, azurite),
+        Figure("  requests to the job system", looks["job"] / minutes, "/min"),
+        Figure("    pages of lists", looks["list"] / minutes, "/min"),
+        Figure("  requests to storage", calls.total() / minutes, "/min"),
+        *(Figure(f"    {verb}", count / minutes, "/min") for verb, count in calls.most_common(4)),
+        Figure("  the host's share of a core", spent / seconds * 100, "%"),
+        Figure("  Azurite's share of a core", stored / seconds * 100, "%"),
+        Figure("  memory of the host, per watch", memory / size.count, "KiB"),
     ]
 
 
-def _clean(
-    progress: CleanupProgress, services: Services, client: df.DurableOrchestrationClient
-) -> Coroutine[None, None, CleanupProgress]:
-    return clean(progress, client, services, services.now() + TIME_BUDGET)
+def _lags(ended: dict[str, float], ids: dict[str, str], azurite: _CountedAzurite) -> list[Figure]:
+    """From a job's end to its stored row."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        stored = {ids.get(id_): at[0] for id_, at in stored_ends(azurite).items()}
+        missing = ended.keys() - stored.keys()
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(5)
+    lags = sorted(stored[job] - at for job, at in ended.items() if job in stored)
+    return [
+        Figure(f"  lag of {len(lags)} ends, p50", percentile(lags, 50), "s"),
+        Figure("    p95", percentile(lags, 95), "s"),
+        Figure("    max", lags[-1], "s"),
+        Figure(f"    not stored {_PATIENCE} s later", len(missing), ""),
+    ]
 
 
-def _timed(call: Callable[[], T]) -> tuple[T, float]:
-    begin = time.perf_counter()
-    return call(), time.perf_counter() - begin
+def _reads(azurite: _CountedAzurite, host: Host) -> list[Figure]:
+    """Of all live watches."""
+    services = make_services(azurite.connection_string)
+    begin = time.monotonic()
+    count = sum(1 for _ in services.monitors.live_of(_SOURCE))
+    read = time.monotonic() - begin
+    services.app_state.remember_place(services.app_state.place()._replace(live=""))
+    begin = time.monotonic()
+    with_client(host.url, lambda client: watch_over_all(client, services))
+    took = time.monotonic() - begin
+    rest = services.app_state.place().live
+    left = sum(1 for _ in services.monitors.live(rest)) if rest else 0
+    return [
+        Figure(f"  reading {count:,} entries of ~live", read, "s"),
+        Figure(f"  a pass of the watchdog over {count - left:,}", took, "s"),
+    ]

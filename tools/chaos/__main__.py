@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     parser.add_argument("--monitors", type=int, default=1_000)
+    parser.add_argument("--swept", type=float, default=0.5, help="the share that is swept (0.5)")
     parser.add_argument("--minutes", type=float, default=4.0, help="how long things break (4)")
     parser.add_argument("--keep", type=Path, help="a folder for data and logs, which stay there")
     options = parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> int:
     def say(text: str) -> None:
         console.out(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
 
-    plan = make_plan(options.seed, options.monitors, options.minutes * 60)
+    plan = make_plan(options.seed, options.monitors, options.minutes * 60, options.swept)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         result = asyncio.run(run(plan, options.keep or Path(name), Pace(), say))
     _show(result, console)

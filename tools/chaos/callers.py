@@ -133,6 +133,7 @@ class Callers:
         """The answer to a start, and since when its run may have begun if it submits a job."""
         body = {
             **subject,
+            "source": job.source,
             "pollIntervalSeconds": job.interval,
             "timeoutSeconds": job.timeout,
             "onExpiry": job.on_expiry,

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from domain.monitors.monitor import State
-from tools.chaos.plan import LOST_AFTER, Job, Plan
+from tools.chaos.plan import LOST_AFTER, POLLED, SWEEP_INTERVAL, SWEPT, Job, Plan
 
 WORDS = {State.SUCCEEDED: "completed", State.FAILED: "failed", State.CANCELLED: "cancelled"}
 """A job's status once it has ended so."""
@@ -44,6 +44,18 @@ timeout_seconds = {timeout}
 """
 
 
+_SWEEP = """sweep = "list"
+poll_interval_seconds = {interval}
+safety_seconds = 60
+list.url = "{url}/list"
+list.items = "jobs"
+list.id = "id"
+list.status = "status"
+"""
+_LIST_TROUBLES = ("", "", "", "", "500", "reset", "gaps", "lies")
+_FALSE = 0.02  # of the items of a list that leaves some out, or lies
+
+
 class Asked(NamedTuple):
     """A poll: when it came in, and what it was answered."""
 
@@ -71,6 +83,8 @@ class JobSystem:
 
     def __init__(self, plan: Plan) -> None:
         self._jobs = {job.id: job for job in plan.jobs}
+        self._swept = [job for job in plan.jobs if job.swept]
+        self._rng = plan.random("list")
         self.polls: dict[str, list[Asked]] = defaultdict(list)
         self.submits: dict[str, list[Submit]] = defaultdict(list)
         self.cancels: dict[str, list[float]] = defaultdict(list)
@@ -95,7 +109,11 @@ class JobSystem:
     @property
     def sources(self) -> str:
         """The job_sources.toml that describes it."""
-        return SOURCES.format(url=self.url, timeout=TIMEOUT, lost_after=LOST_AFTER)
+        polled = SOURCES.format(url=self.url, timeout=TIMEOUT, lost_after=LOST_AFTER)
+        head = f"[sources.{SWEPT}]\n"
+        swept = polled.replace(f"[sources.{POLLED}", f"[sources.{SWEPT}")
+        more = _SWEEP.format(url=self.url, interval=SWEEP_INTERVAL)
+        return polled + swept.replace(head, head + more)
 
     def began(self, job: Job, at: float) -> float | None:
         """When the job of that time began to run; None if there was none yet."""
@@ -140,6 +158,8 @@ class JobSystem:
                 return await self._submit(request)
             case "POST", "cancel" if job:
                 return self._cancel(job)
+            case "GET", "" if path == "/list":
+                return self._list(request)
             case "GET", "" if name == FORGED:  # a look, where no row could be read
                 return web.Response(status=404)
         self.touched.append(f"{request.method} {request.rel_url}")
@@ -165,6 +185,23 @@ class JobSystem:
             case "500":
                 return web.Response(status=500)
         return web.Response(status=404) if answer == NOT_FOUND else _json({"status": answer})
+
+    def _list(self, request: web.Request) -> web.StreamResponse:
+        """All swept jobs: at times no answer, at times one that leaves some out, or lies."""
+        trouble = self._rng.choice(_LIST_TROUBLES)
+        if trouble == "reset" and request.transport:
+            request.transport.abort()
+        if trouble in ("500", "reset"):
+            return web.Response(status=500)
+        now, items = time.time(), []
+        for job in self._swept:
+            status = self.status(job, now)
+            if status == NOT_FOUND or (trouble == "gaps" and self._rng.random() < _FALSE):
+                continue
+            if trouble == "lies" and self._rng.random() < _FALSE:
+                status = self._rng.choice((*WORDS.values(), "processing"))
+            items.append({"id": job.id, "status": status})
+        return _json({"jobs": items})
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         """Begin the job that the body names; it may have run before."""

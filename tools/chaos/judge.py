@@ -108,7 +108,7 @@ class Judge:
         verdict.wrong += self._elsewhere(rows)
         for job in self.callers.plan.jobs:
             verdict.doubled += self._submitted_twice(job)
-            if not job.starts and self.table.get(monitor_id("chaos", job.id)):
+            if not job.starts and self.table.get(monitor_id(job.source, job.id)):
                 verdict.wrong.append(f"{job.id}: a crafted start made a row")
         verdict.wrong += [f"the job system was asked: {each}" for each in self.jobs.touched]
         verdict.wrong += [f"refused: {each}" for each in self.callers.refused]
@@ -213,9 +213,9 @@ class Judge:
     def _elsewhere(self, rows: dict[str, MonitorRow]) -> Iterator[str]:
         listed = self._listed()
         jobs = self.callers.plan.jobs
-        suspended = {monitor_id("chaos", job.id) for job in jobs if job.has(Do.SUSPEND)}
+        suspended = {monitor_id(job.source, job.id) for job in jobs if job.has(Do.SUSPEND)}
         asleep = {
-            monitor_id("chaos", job.id)
+            monitor_id(job.source, job.id)
             for job in jobs
             if any("sleeps" in act.settings for act in job.acts)
         }

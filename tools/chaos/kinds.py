@@ -5,21 +5,27 @@ from dataclasses import replace
 from random import Random
 
 from domain.monitors.monitor import State
-from tools.chaos.plan import HUB_KNOWN, LONG, Act, Do, Job, Plan
+from tools.chaos.plan import HUB_KNOWN, LONG, SWEEP_INTERVAL, Act, Do, Job, Plan
 
 _TROUBLES = ("500", "500", "429", "slow", "hang", "reset", "html")
 _HARMLESS = (Do.RESTART, Do.FORGE, Do.COPY, Do.CHANGE)
 _LAST_ACTS = 3.0  # seconds before the end of a run, so that the last start of the host sees them
 
 
-def make_plan(seed: int, monitors: int, seconds: float) -> Plan:
-    """The plan of a seed."""
+def make_plan(seed: int, monitors: int, seconds: float, swept: float = 0.5) -> Plan:
+    """The plan of a seed; `swept` is the share of the jobs that a sweep looks after."""
     rng = Random(seed)  # noqa: S311 - no secret
     kinds = rng.choices(list(_KINDS), list(_KINDS.values()), k=monitors)
     # Each kind is in it, also when there are few.
     kinds[: len(_KINDS)] = _KINDS
-    jobs = tuple(_job(rng, number, kind, seconds) for number, kind in enumerate(kinds))
-    return Plan(seed, seconds, jobs)
+    jobs = [_job(rng, number, kind, seconds) for number, kind in enumerate(kinds)]
+    ways = Random(f"{seed} swept")  # noqa: S311 - no secret
+    return Plan(seed, seconds, tuple(_swept(job) if ways.random() < swept else job for job in jobs))
+
+
+def _swept(job: Job) -> Job:
+    """The job, in the care of a sweep. A watch with a shorter interval than that polls itself."""
+    return replace(job, swept=True, interval=max(job.interval, SWEEP_INTERVAL))
 
 
 def _job(rng: Random, number: int, kind: "Kind", seconds: float) -> Job:

@@ -60,7 +60,7 @@ class Meddlers:
                 await self._terminate(job, act.do, answer, rng)
 
     def _monitor(self, job: Job) -> str:
-        return f"{self._api}/monitors/{quote(monitor_id('chaos', job.id))}"
+        return f"{self._api}/monitors/{quote(monitor_id(job.source, job.id))}"
 
     def _expect(self, job: Job, do: Do, answer: Answer, *statuses: int) -> bool:
         """Whether the answer is one that the operation may get; others are noted."""
@@ -132,7 +132,7 @@ class Meddlers:
 
     async def _forge(self, job: Job, act: Act, rng: Random) -> None:
         """Start the orchestrator under the monitor's id, with an input of one's own."""
-        id_ = monitor_id("chaos", job.id)
+        id_ = monitor_id(job.source, job.id)
         url = f"{self._host}{_HUB}/orchestrators/JobMonitoring/{quote(id_)}"
         answer = await self._client.insist(rng, "POST", url, forged(job, act, id_, rng))
         self._expect(job, Do.FORGE, answer, 202, 409)
@@ -143,7 +143,7 @@ def forged(job: Job, act: Act, id_: str, rng: Random) -> dict[str, Any]:
     state = rng.choice(("Succeeded", "Failed", "Lost", "Stopped", "Expired", "Terminated"))
     verdict = {"state": state, "reason": "forged", "endedAt": _PAST}
     return {
-        "source": "chaos",
+        "source": job.source,
         "jobId": rng.choice((job.id, FORGED)),
         "monitorId": id_,
         "run": rng.choice((1, 1, 1, 2, 3)),

@@ -14,6 +14,12 @@ from domain.monitors.monitor import State
 LONG = 3_600
 """Seconds that a watch may take where its expiry is not what is tried."""
 
+POLLED, SWEPT = "chaos", "swept"
+"""The sources: one job system, watched in two ways."""
+
+SWEEP_INTERVAL = 2
+"""Seconds between two sweeps."""
+
 LOST_AFTER = 2
 """Seconds that "not found" must last, by the source's configuration."""
 
@@ -67,6 +73,7 @@ class Job:
         life: How long it runs; None for a job that runs for ever.
         end: How it ends, by itself. `Lost` is a job that its system forgets, or never knew.
         hidden: For how long its system does not know it at first.
+        swept: Whether it is in the source that a sweep looks after.
         submitted: Whether each start submits a job, under this same id.
         keyed: Whether those starts bring an Idempotency-Key.
         repeats: How often each start is sent at once.
@@ -84,6 +91,7 @@ class Job:
     life: float | None = None
     end: State | None = None
     hidden: float = 0
+    swept: bool = False
     submitted: bool = False
     keyed: bool = False
     repeats: int = 1
@@ -93,6 +101,11 @@ class Job:
     on_expiry: str = "leave"
     troubles: Mapping[int, str] = field(default_factory=dict)
     acts: tuple[Act, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The name of its source."""
+        return SWEPT if self.swept else POLLED
 
     def has(self, *operations: Do) -> bool:
         """Whether one of the operations is among its acts."""

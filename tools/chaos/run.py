@@ -145,7 +145,7 @@ def _wait_for_ends(
         When the host was started again.
     """
     by_watchdog = {
-        monitor_id("chaos", job.id) for job in plan.jobs if job.has(*TERMINATES, Do.SUSPEND)
+        monitor_id(job.source, job.id) for job in plan.jobs if job.has(*TERMINATES, Do.SUSPEND)
     }
     restarts: list[float] = []
     started = time.time()

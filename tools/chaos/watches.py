@@ -10,7 +10,7 @@ from domain.monitors.decide import LOST_AFTER_POLLS, SEEN_LOST_AFTER_POLLS, SEEN
 from domain.monitors.log import LogLine
 from domain.monitors.monitor import State
 from tools.chaos.job_system import NOT_FOUND, WORDS, Asked
-from tools.chaos.plan import LOST_AFTER, STOPS, TERMINATES, Do, Job
+from tools.chaos.plan import LOST_AFTER, STOPS, SWEEP_INTERVAL, TERMINATES, Do, Job
 
 _SLACK = 0.1  # seconds between the clock of the job system and that of the app
 _RESENT = 0.5  # seconds in which a request is sent again
@@ -141,7 +141,12 @@ def sent_once(polls: Sequence[Asked]) -> list[Asked]:
 def intervals(job: Job) -> list[int]:
     """The intervals at which a job may be polled."""
     changes = [act.settings for act in job.acts if act.do is Do.CHANGE]
-    return [job.interval, *(each.get("pollIntervalSeconds", job.interval) for each in changes)]
+    woken = [SWEEP_INTERVAL] if job.swept else []  # a sweep may hint at any time
+    return [
+        *woken,
+        job.interval,
+        *(each.get("pollIntervalSeconds", job.interval) for each in changes),
+    ]
 
 
 def polls_of(watched: Watched, polls: Sequence[Asked]) -> list[Asked]:

@@ -22,16 +22,16 @@ class NotInstalled(Exception):
     """A system can't be had here; the text says why."""
 
 
-def venv(name: str) -> Path:
-    """The folder with the programs of a system, installed from requirements/NAME.txt."""
-    wanted = (_REQUIREMENTS / f"{name}.txt").read_text()
+def venv(name: str, requirements: Path = _REQUIREMENTS) -> Path:
+    """The folder with the programs of a system, installed from NAME.txt in `requirements`."""
+    wanted = (requirements / f"{name}.txt").read_text()
     folder = _SYSTEMS / name
     installed = folder / "installed.txt"
     if not installed.exists() or installed.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)])
         pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "-r", str(_REQUIREMENTS / f"{name}.txt")])
+        _run([*pip, "-r", str(requirements / f"{name}.txt")])
         installed.write_text(wanted)
     return folder / "bin"
 
