@@ -1,5 +1,6 @@
 """The app on a virtual clock: a real store, a real job system, and days that take seconds."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from devhost.testing import VirtualHost
 from domain.monitors.monitor import MonitorRow
 from tests.api import Api
 from tests.conftest import Store
-from tests.faulty_source import FaultySource
+from tests.faulty_source import FaultySource, Reply
 
 _SOURCE = """
 [sources.{name}]
@@ -108,3 +109,44 @@ def laboratory(
         with host:
             yield Lab(host, system, MonitorTable.connect(connection=connection))
     get_services.cache_clear()
+
+
+_CHANNELS = """
+[channels.ops]
+kind = "webhook"
+url = "URL/ops"
+allow_http = true
+
+[channels.failures]
+kind = "webhook"
+url = "URL/failures"
+allow_http = true
+filter = { states = ["Failed"] }
+
+[channels.steps]
+kind = "webhook"
+url = "URL/steps"
+allow_http = true
+filter = { events = ["progress"] }
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[FaultySource]:
+    """The receiver of all channels."""
+    with FaultySource() as server:
+        server.behave("submit", Reply(204))
+        yield server
+
+
+@pytest.fixture
+def notices(lab: Lab, receiver: FaultySource) -> Lab:
+    """The source `demo` tells all channels, `hasty` none."""
+    path = Path(os.environ["JOB_SOURCES_FILE"])
+    text = path.read_text(encoding="utf-8")
+    text = text.replace(
+        "[sources.demo]\n", '[sources.demo]\nnotify = ["ops", "failures", "steps"]\n'
+    )
+    path.write_text(text + _CHANNELS.replace("URL", receiver.url), encoding="utf-8")
+    get_services.cache_clear()
+    return lab

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,51 +13,12 @@ from domain.errors import StoreUnavailable
 from tests.api import Body, new_job_id
 from tests.faulty_source import FaultySource, Reply
 from tests.virtual.conftest import Lab
-from tests.virtual.cuts import Act, How, cuts
 from tests.virtual.test_who import told
 
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
 
 RUNNING: Body = {"status": "processing"}
 DONE: Body = {"status": "completed"}
-CHANNELS = """
-[channels.ops]
-kind = "webhook"
-url = "URL/ops"
-allow_http = true
-
-[channels.failures]
-kind = "webhook"
-url = "URL/failures"
-allow_http = true
-filter = { states = ["Failed"] }
-
-[channels.steps]
-kind = "webhook"
-url = "URL/steps"
-allow_http = true
-filter = { events = ["progress"] }
-"""
-
-
-@pytest.fixture
-def receiver() -> Any:
-    with FaultySource() as server:
-        server.behave("submit", Reply(204))
-        yield server
-
-
-@pytest.fixture
-def notices(lab: Lab, receiver: FaultySource) -> Lab:
-    """The source `demo` tells all channels, `hasty` none."""
-    path = Path(os.environ["JOB_SOURCES_FILE"])
-    text = path.read_text(encoding="utf-8")
-    text = text.replace(
-        "[sources.demo]\n", '[sources.demo]\nnotify = ["ops", "failures", "steps"]\n'
-    )
-    path.write_text(text + CHANNELS.replace("URL", receiver.url), encoding="utf-8")
-    get_services.cache_clear()
-    return lab
 
 
 def arrived(receiver: FaultySource, channel: str = "ops") -> list[tuple[Any, ...]]:
@@ -173,6 +132,50 @@ def test_what_a_poll_finds_is_told_within_seconds(notices: Lab, receiver: Faulty
     notices.host.advance(seconds=3)
     assert [event for event, *_ in arrived(receiver)] == ["overdue"]
     assert arrived(receiver, "steps") == [("progress", 1, "Monitoring")]
+
+
+def test_milestones_are_told_once_each_to_those_who_asked_for_them(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    job_id = watched(notices)
+    told = []
+    for progress in (24, 25, 49, 30, 80, 80, 74, 100):
+        notices.source.behave(job_id, {"status": "processing", "progress": progress})
+        notices.host.advance(minutes=2)
+        told.append(len(arrived(receiver, "steps")))
+    assert told == [0, 1, 1, 1, 2, 2, 2, 2]
+    data = [json.loads(each.body)["data"] for each in receiver.requests]
+    assert [(each["event"], each["progress"]) for each in data] == [
+        ("progress", 25),
+        ("progress", 80),
+    ]
+    assert data[0]["title"] == f"demo: {job_id} is at 25 %"
+    notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.source.behave(job_id, {"status": "processing", "progress": 50})
+    again = notices.api.start(jobId=job_id, fresh=True, pollIntervalSeconds=60)
+    assert again["monitor"]["run"] == 2
+    notices.host.advance(minutes=2)
+    assert arrived(receiver, "steps")[2:] == [("progress", 2, "Monitoring")]
+
+
+def test_of_milestones_that_could_not_be_told_the_last_is(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    receiver.behave("submit", Reply(503))
+    job_id = watched(notices)
+    for progress in (30, 60, 90):
+        notices.source.behave(job_id, {"status": "processing", "progress": progress})
+        notices.host.advance(minutes=2)
+    receiver.behave("submit", Reply(204))
+    receiver.requests.clear()
+    notices.host.advance(minutes=20)
+    [message] = receiver.requests
+    assert json.loads(message.body)["data"]["progress"] == 90
+    states = [
+        each["channels"]["steps"]["state"] for each in notices.api.get(f"demo.{job_id}")["notices"]
+    ]
+    assert sorted(states) == ["delivered", "replaced", "replaced"]
 
 
 def test_a_silent_watch_is_told(notices: Lab, receiver: FaultySource) -> None:
@@ -319,41 +322,3 @@ def test_a_start_names_its_own_channels_or_nobody(notices: Lab, receiver: Faulty
     assert fault["field"] == "notify"
     assert "nobody" in fault["message"]
     assert "there are: ops, failures, steps" in fault["message"]
-
-
-def an_end_to_tell(receiver: FaultySource) -> Callable[[Lab], Act]:
-    """A watch of a job that has ended, from its start to the message."""
-
-    def prepare(lab: Lab) -> Act:
-        job_id = new_job_id()
-        lab.source.behave(job_id, DONE)
-        receiver.requests.clear()
-
-        def watch() -> None:
-            lab.api.start(jobId=job_id, pollIntervalSeconds=60)
-            lab.host.advance(seconds=10)
-
-        return Act(job_id, watch)
-
-    return prepare
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", How)
-def test_an_end_is_told_wherever_its_way_is_cut_off(
-    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch, how: How
-) -> None:
-    """I2: once; twice only if the host died between sending and noting."""
-    twice = 0
-    rounds = cuts(notices, monkeypatch, how, an_end_to_tell(receiver), least=10, activities=True)
-    for cut in rounds:
-        notices.host.run_until(notices.ended(cut.job_id), minutes=30)
-        notices.host.advance(minutes=30)
-        assert waiting(notices) == 0, cut
-        ids = [json.loads(each.body)["id"] for each in receiver.requests]
-        assert {each.rpartition("/")[0] for each in ids} == {f"demo.{cut.job_id}/1/1"}, cut
-        stored = notices.table.read(f"demo.{cut.job_id}")
-        assert stored is not None
-        assert [line.event for line in stored.log].count("delivered") == 1, cut
-        twice += len(ids) - 1
-    assert twice <= (5 if how is How.KILLED else 0)  # the reads and the transaction of the note
