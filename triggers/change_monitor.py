@@ -52,7 +52,9 @@ async def change_monitor(
     services = await at_store(get_services)
     row = await require_monitor(req, services)
     now = services.now()
-    settings = parse_change(body, services.sources.known(row.source), now).settings(now)
+    sources = services.sources
+    request = parse_change(body, sources.known(row.source), now, sources.channels.names)
+    settings = request.settings(now)
     row = await hub.current_row(client, services, row)
     change = partial(transitions.changed, settings=settings, at=now, by=caller(req))
     written = await at_store(services.monitors.change, row.id, change)

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -256,6 +256,8 @@ class ChangeRequest(WireModel):
         on_expiry: `cancel` or `leave`.
         labels: All labels; an empty object takes them away.
         paused: Whether the polls are held. A paused watch still expires.
+        notify: The channels that tell of it from now on, in the place of those that do; empty for
+            none. A notice that waits goes where it was to go.
     """
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "not": _BOTH_TIMES})
@@ -266,6 +268,7 @@ class ChangeRequest(WireModel):
     on_expiry: OnExpiry | None = None
     labels: Labels | None = None
     paused: bool | None = None
+    notify: Notify | None = None
 
     def settings(self, now: datetime) -> dict[str, object]:
         """The new values of the row's fields."""
@@ -304,10 +307,12 @@ def parse_start(body: bytes, sources: Sources, now: datetime) -> Start:
     return Start(request, source)
 
 
-def parse_change(body: bytes, source: Source | None, now: datetime) -> ChangeRequest:
+def parse_change(
+    body: bytes, source: Source | None, now: datetime, channels: Sequence[str]
+) -> ChangeRequest:
     """Read and check the body of a change; InvalidInput names every fault."""
     document = read_object(body)
-    request, faults = read_model(body, ChangeRequest, {"now": now})
+    request, faults = read_model(body, ChangeRequest, {"now": now, "channels": channels})
     faults += _faults_of_both_times(document)
     if document.get("onExpiry") == "cancel" and (source is None or source.cancel is None):
         faults.append(Fault("onExpiry", "can't be cancel: the source has no cancel"))

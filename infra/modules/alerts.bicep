@@ -60,6 +60,11 @@ var cleanupStuck = '''
 | where removed == 0 and (finished == 0 or failed > 0) and first < ago(20h)
 '''
 
+var noticeGivenUp = '''
+| where event == "noticeGivenUp"
+| extend channel = tostring(e.channel)
+'''
+
 // An HTTP function that refuses a request has not failed, nor has one that passes on the refusal of a
 // job system (502).
 var functionFailed = '''
@@ -74,6 +79,7 @@ var byMonitor = [
 ]
 var bySource = [{ name: 'source', operator: 'Include', values: ['*'] }]
 var byState = concat(byMonitor, [{ name: 'state', operator: 'Include', values: ['*'] }])
+var byChannel = [{ name: 'channel', operator: 'Include', values: ['*'] }]
 var byFunction = [{ name: 'Name', operator: 'Include', values: ['*'] }]
 
 var rules = [
@@ -157,6 +163,15 @@ var rules = [
     every: 'PT1H'
     window: 'P1D'
     dimensions: []
+  }
+  {
+    name: 'notice-given-up'
+    text: 'A channel did not take a notice for a day: nobody was told. It can be sent again.'
+    severity: 2
+    query: '${events}${noticeGivenUp}'
+    every: 'PT15M'
+    window: 'PT15M'
+    dimensions: byChannel
   }
   {
     name: 'function-failed'

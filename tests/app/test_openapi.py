@@ -151,6 +151,8 @@ def test_answers_are_open_and_requests_are_not() -> None:
     [
         ("ChangeRequest", {}, False),
         ("ChangeRequest", {"paused": True}, True),
+        ("ChangeRequest", {"notify": ["A channel"]}, False),
+        ("ChangeRequest", {"notify": []}, True),
         ("ChangeRequest", {"expireTime": "2030-01-02T00:00:00Z", "timeoutSeconds": 1}, False),
         ("ChangeRequest", {"expireTime": None, "timeoutSeconds": 1}, True),
         ("StartRequest", {"source": "demo"}, False),
@@ -176,7 +178,7 @@ def test_a_schema_refuses_what_the_app_refuses(
     try:
         match model:
             case "ChangeRequest":
-                parse_change(text, None, NOW)
+                parse_change(text, None, NOW, [])
             case "StartBatch":
                 parse_batch(text)
             case _:

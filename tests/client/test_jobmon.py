@@ -173,6 +173,7 @@ def test_the_other_commands(base_url: str) -> None:
         (["start"], 2, "--job"),
         (["start", "--source", "demo", "--job", "[1]"], 2, "JSON object"),
         (["start", "--source", "none", "--job-id", "1"], 4, "source"),
+        (["start", "--source", "demo", "--job-id", "1", "--notify", "nobody"], 4, "nobody"),
         (["show", "no-such-monitor"], 4, "404"),
         (["show", "demo:no such job"], 4, "No monitor watches"),
     ],

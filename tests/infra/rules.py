@@ -212,6 +212,7 @@ ALERTS: dict[str, Value] = {
     "watchdog-not-run": [],
     "cleanup-not-run": [],
     "cleanup-removes-nothing": [],
+    "notice-given-up": "byChannel",
     "function-failed": "byFunction",
 }
 _NEW: dict[str, set[str]] = {"overdue": set(), "stalled": set()}

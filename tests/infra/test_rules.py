@@ -108,6 +108,8 @@ BROKEN = {
         ("alerts", '"Lost", "Unreach', '"Gone", "Unreach'),
         ("alerts", "toint(e.storeAttempts)", "toint(e.tries)"),
         ("alerts", "dimensions: byMonitor", "dimensions: []"),
+        ("alerts", 'event == "noticeGivenUp"', 'event == "givenUp"'),
+        ("alerts", "dimensions: byChannel", "dimensions: []"),
     ],
     "diagnostics": [("app", "scope: app", "scope: plan")],
 }

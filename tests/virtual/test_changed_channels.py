@@ -9,6 +9,7 @@ import pytest
 
 from adapters.services import get_services
 from domain.names import delivery_instance
+from tests.api import Body
 from tests.faulty_source import FaultySource, Reply
 from tests.virtual.conftest import Lab
 from tests.virtual.test_notices import DONE, arrived, waiting, watched
@@ -16,7 +17,7 @@ from tests.virtual.test_who import told
 
 pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
 
-FAILED = {"status": "failed"}
+FAILED: Body = {"status": "failed"}
 
 
 def rewrite(old: str, new: str) -> None:
@@ -97,3 +98,37 @@ def test_a_channel_that_is_removed_gives_its_notices_up_after_a_day_and_rests(
     found = fate(notices, job_id, "failures")
     assert found is not None
     assert found["state"] == "delivered"
+
+
+def test_a_live_watch_is_told_to_other_channels_from_now_on(
+    notices: Lab, receiver: FaultySource
+) -> None:
+    job_id = watched(notices, notify=["failures"])
+    monitor = f"/api/monitors/demo.{job_id}"
+    answer = notices.api.call("PATCH", monitor, json={"notify": ["ops", "nobody", "Nobody"]})
+    assert answer.status_code == 400
+    [fault] = answer.json()["errors"]
+    assert fault["field"] == "notify"
+    assert (
+        "names nobody, Nobody, not configured; there are: ops, failures, steps" in fault["message"]
+    )
+    answer = notices.api.call("PATCH", monitor, json={"notify": ["ops", "ops"]})
+    assert answer.json()["monitor"]["notify"] == ["ops"]
+    notices.source.behave(job_id, FAILED)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(minutes=6)
+    assert (arrived(receiver), arrived(receiver, "failures")) == ([("ended", 1, "Failed")], [])
+    line = next(
+        each for each in notices.api.get(f"demo.{job_id}")["log"] if each["event"] == "changed"
+    )
+    assert (line["from"], line["to"]) == ('{"notify": ["failures"]}', '{"notify": ["ops"]}')
+
+
+def test_a_live_watch_can_be_told_to_nobody(notices: Lab, receiver: FaultySource) -> None:
+    job_id = watched(notices)
+    changed = notices.api.call("PATCH", f"/api/monitors/demo.{job_id}", json={"notify": []})
+    assert changed.json()["monitor"]["notify"] == []
+    notices.source.behave(job_id, FAILED)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(minutes=6)
+    assert receiver.requests == []

@@ -74,6 +74,9 @@ def start(
         Path | None, typer.Option("--from", help="A file with one start as JSON in each line.")
     ] = None,
     label: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; again for more.")] = None,
+    notify: Annotated[
+        list[str] | None, typer.Option(help="A channel that tells of it; again for more.")
+    ] = None,
     timeout: Annotated[int | None, typer.Option(help="Seconds until the watch expires.")] = None,
     interval: Annotated[int | None, typer.Option(help="Seconds between polls.")] = None,
     cancel_on_expiry: Annotated[bool, typer.Option(help="Cancel an expired job.")] = False,
@@ -94,6 +97,7 @@ def start(
         "on_expiry": "cancel" if cancel_on_expiry else None,
         "fresh": True if fresh else None,
         "labels": dict(_pairs(label)) if label else None,
+        "notify": notify or None,
     }
     if from_ is not None:
         if idempotency_key:

@@ -5,7 +5,7 @@ known stay in `model_extra`; a word like a state or an outcome is a text. A fiel
 server does not have is None, or its usual value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypedDict
@@ -46,6 +46,7 @@ class Start(TypedDict, total=False):
         labels: Up to 16 names with values.
         warn_after_seconds: When a job that still runs is overdue.
         stall_after_seconds: When a job of which nothing moves is stalled.
+        notify: The channels that tell of it, in the place of those of its source.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Start(TypedDict, total=False):
     labels: Mapping[str, str]
     warn_after_seconds: int
     stall_after_seconds: int
+    notify: Sequence[str]
 
 
 class Change(TypedDict, total=False):
@@ -70,6 +72,7 @@ class Change(TypedDict, total=False):
     on_expiry: Literal["leave", "cancel"]
     labels: Mapping[str, str]
     paused: bool
+    notify: Sequence[str]
 
 
 class Answered(BaseModel):
