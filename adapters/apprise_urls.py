@@ -13,6 +13,7 @@ from typing import Any
 from domain.notices.channel import AppriseChannel
 from domain.notices.message import one_line
 from domain.notices.notice import Delivery, Event, Message
+from domain.notices.trouble import OVER
 from domain.state import State
 
 _LINES = 3  # the last ones tell the cause
@@ -84,7 +85,7 @@ class _Collector(logging.Handler):
 def _urgency(message: Message) -> Any:
     """The colour or sign that services give a message."""
     kinds, state = _apprise().NotifyType, message.data.get("state")
-    if message.data.get("event") == Event.SEEN or state == State.SUCCEEDED:
+    if message.data.get("event") == Event.SEEN or state in {State.SUCCEEDED, OVER}:
         return kinds.SUCCESS
     if message.data.get("event") == Event.ENDED and state not in {State.CANCELLED, State.STOPPED}:
         return kinds.FAILURE

@@ -1,7 +1,11 @@
 """Messages by Apprise, at a real server."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from adapters.apprise_urls import fault_of
 from adapters.catalog import unusable
 from adapters.channels import Sender
 from adapters.tokens import Tokens
+from demo.part import ROOT
 from domain.notices.channel import AppriseChannel
 from domain.notices.message import message_of
 from domain.notices.notice import Delivery, Event, Message, Notice
@@ -41,6 +46,34 @@ def at(server: FaultySource) -> str:
     return server.url.replace("http://", f"json://user:{TOKEN}@") + f"/{TOKEN}?token={TOKEN}"
 
 
+@pytest.mark.parametrize(("url", "imported"), [("", False), ("json://127.0.0.1:9", True)])
+def test_apprise_is_imported_if_a_channel_uses_it_and_else_not(
+    tmp_path: Path, url: str, imported: bool
+) -> None:
+    """It costs each cold start a tenth of a second."""
+    file = tmp_path / "sources.toml"
+    hook = '[channels.hook]\nkind = "webhook"\nurl = "https://hook.example"\n'
+    chat = f'[channels.chat]\nkind = "apprise"\nurl = "{url}"\n'
+    file.write_text(hook + (chat if url else ""), encoding="utf-8")
+    code = (
+        "import sys; from adapters.services import get_services; import function_app; "
+        "assert not get_services().sources.all_faults; print('apprise' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "JOB_SOURCES_FILE": str(file),
+            "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(imported)
+
+
 @pytest.mark.parametrize(
     ("facts", "kind"),
     [
@@ -50,6 +83,8 @@ def at(server: FaultySource) -> str:
         ({"event": Event.BLIND, "state": "Monitoring"}, "warning"),
         ({"event": Event.SEEN, "state": "Monitoring"}, "success"),
         ({"event": Event.PROGRESS, "state": "Monitoring", "progress": 50}, "info"),
+        ({"event": Event.TROUBLE, "state": "failing"}, "warning"),
+        ({"event": Event.TROUBLE, "state": "over"}, "success"),
     ],
 )
 def test_a_message_arrives(server: FaultySource, facts: dict[str, Any], kind: str) -> None:

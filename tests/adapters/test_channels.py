@@ -340,6 +340,17 @@ def test_pagerduty_resolves_what_is_seen_again(receiver: FaultySource) -> None:
     assert (body["event_action"], body["dedup_key"]) == ("resolve", "demo.a")
 
 
+@pytest.mark.parametrize(("state", "action"), [("failing", "trigger"), ("over", "resolve")])
+def test_pagerduty_has_one_incident_for_the_trouble_of_the_app(
+    receiver: FaultySource, state: str, action: str
+) -> None:
+    parameters, _ = PRESETS["pagerduty"]
+    to = channel(f'preset = "pagerduty"\n{parameters.replace("URL", receiver.url)}')
+    sent(to, message_of([Notice(id="trouble/1", event=Event.TROUBLE, at=AT, state=state)]))
+    body = json.loads(receiver.requests[0].body)
+    assert (body["event_action"], body["dedup_key"]) == (action, "job-monitor")
+
+
 def test_an_expression_that_fails_is_an_outcome_without_its_secret(receiver: FaultySource) -> None:
     to = webhook(receiver.url, "body = \"join('${KEY}', data.run)\"")
     found = sent(to)
