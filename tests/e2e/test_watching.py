@@ -200,6 +200,9 @@ def test_the_list_shows_monitors_newest_first_in_pages(api: Api) -> None:
         page = api.call("GET", "/api/monitors", params=query).json()
         assert [m["id"] for m in page["monitors"]] == [first["id"]]
         assert page["next"] is None
+    for prefix, found in ((job_id, [second, first]), (f"{job_id}-1", [first]), ("no such", [])):
+        page = api.call("GET", "/api/monitors", params={"jobIdPrefix": prefix}).json()
+        assert [m["id"] for m in page["monitors"]] == [each["id"] for each in found]
     for filters in ({"source": "nope"}, {"state": "Failed"}, {"label": "team:none"}):
         query = {"jobId": f"{job_id}-1", **filters}
         assert api.call("GET", "/api/monitors", params=query).json()["monitors"] == []

@@ -405,3 +405,31 @@ def test_the_key_is_asked_for_once_and_goes_out_in_a_header_alone(page: Page) ->
     assert not any("right" in url for url in [*seen, page.url])
     page.get_by_role("button", name="Forget the key").click()
     expect(page.get_by_label("Function key")).to_be_visible()
+
+
+def test_a_key_of_the_hub_in_an_answer_ends_there(page: Page) -> None:
+    def with_key(body: Any) -> None:  # as Azure answers
+        for name, value in body.items():
+            if name.endswith("Uri"):
+                body[name] = f"{value}&code=hub-secret"
+
+    answer_with(page, "**/api/monitors", with_key)
+    start(page, 1)
+    page.locator(".lead").wait_for()
+    kept = (
+        "JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie, location.href])"
+    )
+    assert "hub-secret" not in page.content() + page.evaluate(kept)
+
+
+def test_where_people_sign_in_no_key_is_asked_for(page: Page) -> None:
+    def with_entra(body: Any) -> None:
+        body["components"]["securitySchemes"] = {"entra": {"type": "oauth2"}}
+
+    page.route("**/api/me", lambda route: route.fulfill(status=401))
+    answer_with(page, "**/api/openapi.json", with_entra)
+    page.goto("/api/ui")
+    link = page.get_by_role("link", name="Sign in")
+    expect(link).to_have_attribute("href", re.compile("^/.auth/login/aad[?]"))
+    assert page.get_by_label("Function key").count() == 0
+    assert_no_barrier(page, "sign in")
