@@ -206,7 +206,7 @@ def test_a_list(name: str) -> None:
     first = source.list.first_position()
     assert_sends(source.list_request(since, NOW, first), sample)
     body = json.dumps(sample["answer"]).encode()
-    page = read_page(source, first, Answer(200, {}, body), NOW)
+    page = read_page(source, first, Answer(200, sample.get("answer_headers", {}), body), NOW)
     found = [(s.job_id, s.poll and s.poll.outcome, s.updated) for s in page.sights]
     expected = [(i, o, at and datetime.fromisoformat(at)) for i, o, at in sample["sights"]]
     assert found == expected

@@ -1,6 +1,7 @@
 """The CPU and memory of a process with its children, on Linux."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -19,11 +20,10 @@ def memory_of(pid: int) -> float:
 
 def tree(pid: int) -> list[int]:
     """A process with its children."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text().split()
-    ]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            children += map(int, task.read_text().split())
     return [pid, *(each for child in children for each in tree(child))]
 
 

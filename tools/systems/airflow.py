@@ -66,6 +66,7 @@ class Airflow(System):
     source = _SOURCE
     at_work = "running"
     cancelled = "failed"
+    sweep = "list"
     cancelled_state = "Failed"
     _token = ""
 
@@ -107,7 +108,7 @@ class Airflow(System):
         return str(self.ask("GET", "/api/v2/version")["version"])
 
     def jobs(self) -> Jobs:
-        return Jobs(good=_job(3), bad=_job(1, fail=True), long=_job(120))
+        return Jobs(good=_job(3), bad=_job(1, fail=True), long=_job(120), steady=_job(40))
 
     def see(self, job_id: str) -> Seen:
         run = self.ask("GET", f"{_RUNS}/{quote(job_id, safe='')}")

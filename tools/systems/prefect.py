@@ -46,6 +46,7 @@ class Prefect(System):
 
     name = "prefect"
     source = _SOURCE
+    sweep = "each"
     at_work = "RUNNING"
     cancelled = "CANCELLED"
     unknown = "11111111-2222-3333-4444-555555555555"
@@ -75,7 +76,12 @@ class Prefect(System):
         return str(self.ask("GET", "/api/admin/version"))
 
     def jobs(self) -> Jobs:
-        return Jobs(good=self._job(3), bad=self._job(1, fail=True), long=self._job(120))
+        return Jobs(
+            good=self._job(3),
+            bad=self._job(1, fail=True),
+            long=self._job(120),
+            steady=self._job(40),
+        )
 
     def see(self, job_id: str) -> Seen:
         run = self.ask("GET", f"/api/flow_runs/{job_id}")

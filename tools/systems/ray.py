@@ -44,6 +44,7 @@ class Ray(System):
     source = _SOURCE
     at_work = "RUNNING"
     cancelled = "STOPPED"
+    sweep = "list"
 
     def install(self) -> None:
         self.programs = venv("ray")
@@ -66,7 +67,12 @@ class Ray(System):
         return str(self.ask("GET", "/api/version")["ray_version"])
 
     def jobs(self) -> Jobs:
-        return Jobs(good=_job("primes", 3), bad=_job("crash", 2), long=_job("checksum", 120))
+        return Jobs(
+            good=_job("primes", 3),
+            bad=_job("crash", 2),
+            long=_job("checksum", 120),
+            steady=_job("primes", 40),
+        )
 
     def see(self, job_id: str) -> Seen:
         job = self.ask("GET", f"/api/jobs/{job_id}")

@@ -126,6 +126,7 @@ class Slurm(System):
     source = _SOURCE
     at_work = "RUNNING"
     cancelled = "CANCELLED"
+    sweep = "list"
     unknown = "999999"
     _token = ""
 
@@ -170,6 +171,7 @@ class Slurm(System):
             good=self._job("primes", 3),
             bad=self._job("crash", 2),
             long=self._job("checksum", 120),
+            steady=self._job("primes", 40),
             more={
                 "array, one task fails": (self._array("[ $SLURM_ARRAY_TASK_ID != 2 ]"), "Failed"),
                 "array, all succeed": (self._array("true"), "Succeeded"),

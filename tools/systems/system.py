@@ -33,12 +33,14 @@ class Jobs:
     """The jobs to submit: one succeeds, one fails, one would run long.
 
     Attributes:
+        steady: One that succeeds after 40 seconds, for a sweep to look at meanwhile.
         more: Others by name, each with the state in which its monitor must end.
     """
 
     good: dict[str, Any]
     bad: dict[str, Any]
     long: dict[str, Any]
+    steady: dict[str, Any] = field(default_factory=dict)
     more: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
 
@@ -124,6 +126,7 @@ class System(Program):
         source: The table of job_sources.toml.
         at_work: Its status of a job that has begun to work.
         cancelled: Its status of a job that was cancelled.
+        sweep: How a sweep looks at its jobs, `list` or `each`; None if that is not tried.
         unknown: The id of a job that it does not know.
         submits: Whether it takes jobs over HTTP; else `submit` starts them.
         cancelled_state: What becomes of a monitor whose job is cancelled there.
@@ -132,6 +135,7 @@ class System(Program):
     source: ClassVar[str]
     at_work: ClassVar[str]
     cancelled: ClassVar[str]
+    sweep: ClassVar[str | None] = None
     unknown: ClassVar[str] = "no-such-job"
     submits: ClassVar[bool] = True
     cancelled_state: ClassVar[str] = "Cancelled"

@@ -4,7 +4,8 @@
 2. One is cancelled by somebody in the system itself: the monitor tells so.
 3. One is stopped with `cancelJob=true`: the monitor is `Stopped`, and the job is cancelled.
 4. One that the system does not know is not found.
-5. More of a system's own, like an array of which one task fails.
+5. One is swept: its own polls are far away, and its end is stored within an interval.
+6. More of a system's own, like an array of which one task fails.
 
 Each time the rows in Table storage are compared with what the system and the app say of the job.
 """
@@ -12,7 +13,7 @@ Each time the rows in Table storage are compared with what the system and the ap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from tests.api import Api, Body, eventually
 from tools.systems.system import LOGS, Seen, System
 
 _DEADLINE = 90.0  # seconds for each thing that is waited for
+_SWEEP_INTERVAL = 8  # seconds
 _LATEST = 10.0  # seconds after its end by which a job that is polled every second has its row
+_FAR = timedelta(minutes=2)  # further away than the job's end
 _TROUBLE = (AssertionError, AzureError, KeyError, PartFailed, requests.RequestException)
 
 
@@ -64,6 +67,9 @@ class Watched:
         yield self._line("cancelled there", lambda line: self._cancelled(line, jobs.long))
         yield self._line("stopped here", lambda line: self._stopped(line, jobs.long))
         yield self._line("not there", self._unknown)
+        if self.system.sweep:
+            name = f"swept ({self.system.sweep})"
+            yield self._line(name, lambda line: self._swept(line, jobs.steady))
         for name, (job, state) in jobs.more.items():
             yield self._line(name, partial(self._ends, job=job, state=state))
 
@@ -78,9 +84,18 @@ class Watched:
     def _ends(self, line: Line, job: Body, state: str) -> None:
         self._compare(line, self._start(job), state)
 
+    def _swept(self, line: Line, job: Body) -> None:
+        """The sweep takes over once it has seen the job; then its end comes by the sweep alone."""
+        source = f"{self.system.name}-swept"
+        started = self._start(job, source=source, pollIntervalSeconds=_SWEEP_INTERVAL)
+        shown = self.api.wait(started["id"], lambda shown: shown["sweep"] is not None, _DEADLINE)
+        poll_at = datetime.fromisoformat(shown["sweep"]["safetyPollAt"])
+        line.expect("its next own poll", poll_at > datetime.now(UTC) + _FAR, wanted=True)
+        self._compare(line, started, "Succeeded")
+
     def _unknown(self, line: Line) -> None:
         """The system's word for a job that it does not know is understood."""
-        path = f"/api/sources/{self.system.name}/check?jobId={self.system.unknown}"
+        path = f"/api/sources/{self.system.name}/check/raw?jobId={self.system.unknown}"
         answer = self.api.call("POST", path)
         assert answer.status_code == 200, answer.text
         shown = answer.json()
@@ -118,9 +133,10 @@ class Watched:
             if self.system.see(started["jobId"]).ended_at is None:
                 self.system.cancel(started["jobId"])
 
-    def _start(self, job: Body) -> Body:
+    def _start(self, job: Body, **settings: Any) -> Body:
         given = {"job": job} if self.system.submits else {"jobId": self.system.submit(job)}
-        answer = self.api.start(source=self.system.name, timeoutSeconds=300, **given)
+        settings = {"source": self.system.name, "timeoutSeconds": 300, **settings}
+        answer = self.api.start(**settings, **given)
         monitor: Body = answer["monitor"]
         return monitor
 
@@ -155,11 +171,18 @@ class Watched:
         return row
 
 
+def _swept_source(system: System) -> str:
+    """The same source, in the care of a sweep."""
+    head, new = f"[sources.{system.name}]\n", f"[sources.{system.name}-swept]\n"
+    options = f'sweep = "{system.sweep}"\npoll_interval_seconds = {_SWEEP_INTERVAL}\n'
+    return system.source.replace(head, new + options) if system.sweep else ""
+
+
 @contextmanager
 def watched(system: System, folder: Path) -> Iterator[Watched]:
     """Start the app with a system as its source."""
     sources = folder / "job_sources.toml"
-    sources.write_text(system.source)
+    sources.write_text(system.source + _swept_source(system))
     with Azurite(folder / "azurite", LOGS / "azurite.log") as azurite:
         host = Host(folder / "hub.db", LOGS / "host.log")
         host.environment = {
