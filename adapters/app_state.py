@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from adapters.table import BATCH, Entity, Table, reading
 from domain.monitors.census import End, WatchdogRun
-from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.cleanup import SeenHub
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.sweep import Sweep, SweepState
 
@@ -61,20 +61,15 @@ class AppState:
         known = run.model_dump(by_alias=True, include={*fields})
         self._table.upsert({"PartitionKey": _WATCHDOG, "RowKey": _RUN, **known})
 
-    def hub_since(self, progress: CleanupProgress, now: datetime) -> datetime:
-        """Since when the task hub is the one whose cleanup is at `progress`."""
+    def hub(self) -> SeenHub | None:
+        """The task hub that was seen last."""
         found = self._table.find(_WATCHDOG, "hub")
-        hub, runs = progress.hub or "", progress.runs
-        since = now
         with reading():
-            if found and found["hub"] == hub and found["runs"] <= runs:
-                known: datetime = found["since"]
-                if found["runs"] == runs:
-                    return known
-                since = known
-        keys = {"PartitionKey": _WATCHDOG, "RowKey": "hub"}
-        self._table.upsert({**keys, "hub": hub, "runs": runs, "since": since})
-        return since
+            return SeenHub(found["hub"], int(found["runs"]), found["since"]) if found else None
+
+    def note_hub(self, seen: SeenHub) -> None:
+        """Note the task hub that was seen."""
+        self._table.upsert({"PartitionKey": _WATCHDOG, "RowKey": "hub", **seen._asdict()})
 
     def note_end(self, row: MonitorRow, lag_seconds: float) -> None:
         """Note an end, for the watchdog to count; doing it twice counts it once."""

@@ -26,7 +26,7 @@ from adapters.threads import at_source, at_store
 from domain import names
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
-from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.cleanup import CleanupProgress, seen_hub
 from domain.monitors.instance import ENDED, Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import effective_row
@@ -44,18 +44,27 @@ _AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
 _LOOK_AGAIN, _LONGEST_PAUSE = 0.05, 0.5  # seconds
 
 
-async def find(client: df.DurableOrchestrationClient, instance_id: str) -> Instance | None:
-    """The instance, or None."""
+async def find(
+    client: df.DurableOrchestrationClient, instance_id: str, name: str = names.JOB_MONITORING
+) -> Instance | None:
+    """The instance, or None. One of another orchestrator than `name` watches no monitor."""
     status = await _status(client, instance_id)
     if status is None:
         return None
-    run = (_object(status.input_) or {}).get("run")
+    foreign = _is_foreign(status, name)
+    run = None if foreign else (_object(status.input_) or {}).get("run")
     return Instance(
         status.runtime_status.value,
         run if isinstance(run, int) else None,
         status.output if isinstance(status.output, str) else None,
         status.last_updated_time and status.last_updated_time.astimezone(UTC),
+        foreign,
     )
+
+
+def _is_foreign(status: Any, name: str) -> bool:
+    """Whether an instance is of another orchestrator; the host takes names in any case."""
+    return bool(status.name) and status.name.casefold() != name.casefold()
 
 
 async def current_row(
@@ -92,12 +101,19 @@ async def store_end(
 
 
 async def hub_since(client: df.DurableOrchestrationClient, services: Services) -> datetime | None:
-    """Since when the task hub is this one; None if that is not known, for want of a cleanup."""
+    """Since when the task hub is this one; None if that is not known, for want of a cleanup.
+
+    What is known is read before the cleanup is looked at, whose count only grows. So a lower count
+    is that of a hub put back from a copy, and not of a look that another one has overtaken.
+    """
+    known = await at_store(services.app_state.hub)
     status = await _status(client, names.CLEANUP_INSTANCE)
-    if status is None:
+    if status is None or _is_foreign(status, names.PERIODIC_CLEANUP):
         return None
-    progress = _progress(status)
-    return await at_store(services.app_state.hub_since, progress, services.now())
+    seen = seen_hub(known, _progress(status), services.now())
+    if seen != known:
+        await at_store(services.app_state.note_hub, seen)
+    return seen.since
 
 
 async def hint(
@@ -249,12 +265,14 @@ async def purge_ended(client: df.DurableOrchestrationClient, begin: datetime, en
 async def cleanup(client: df.DurableOrchestrationClient) -> tuple[str, CleanupProgress] | None:
     """The runtime status of `PeriodicCleanup`, and its progress; None if it never began."""
     status = await _status(client, names.CLEANUP_INSTANCE)
-    if status is None:
+    if status is None or _is_foreign(status, names.PERIODIC_CLEANUP):
         return None
     return status.runtime_status.value, _read_progress(status.custom_status)
 
 
-async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -> CleanupProgress:
+async def ensure_cleanup(
+    client: df.DurableOrchestrationClient, services: Services
+) -> CleanupProgress:
     """Start `PeriodicCleanup` unless it runs; its count of runs goes on.
 
     Returns:
@@ -264,11 +282,14 @@ async def ensure_cleanup(client: df.DurableOrchestrationClient, now: datetime) -
         StoreUnavailable: The task hub did not take the start.
     """
     status = await _status(client, names.CLEANUP_INSTANCE)
+    foreign = status is not None and _is_foreign(status, names.PERIODIC_CLEANUP)
     if status is not None and status.runtime_status.value not in ENDED:
-        return _read_progress(status.custom_status)
-    progress = _progress(status) if status else CleanupProgress()
+        if not foreign:
+            return _read_progress(status.custom_status)
+        await _end_and_purge(client, services, names.CLEANUP_INSTANCE)
+    progress = _progress(status) if status and not foreign else CleanupProgress()
     if progress.hub is None:
-        progress = progress.model_copy(update={"hub": now.isoformat()})
+        progress = progress.model_copy(update={"hub": services.now().isoformat()})
     await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
     log.info("Started %s", names.PERIODIC_CLEANUP)
     return progress
@@ -286,13 +307,14 @@ async def ensure_sweep(
         StoreUnavailable: The task hub did not take the start, or did not end a silent one.
     """
     name, instance_id = source.name, names.sweep_instance(source.name)
-    instance = await find(client, instance_id)
+    instance = await find(client, instance_id, names.SOURCE_SWEEP)
     found = None if instance is None or instance.ended else instance
-    if found:
+    if found and not found.foreign:
         interval = timedelta(seconds=source.poll_interval_seconds)
         sweep, alive_at = await at_store(services.app_state.sweep_state, name)
         if not sweep.is_silent(alive_at, interval, services.now()):
             return None
+    if found:
         await _end_and_purge(client, services, instance_id)
     await at_store(services.app_state.note_sweep, name, services.now())
     await _start(client, names.SOURCE_SWEEP, instance_id, SweepTurn().to_wire())
@@ -304,14 +326,14 @@ async def _end_and_purge(
 ) -> None:
     """Terminate an instance, wait for its end, and remove it."""
     with _errors():
-        await client.terminate(instance_id, "Removed to free a silent sweep.")
+        await client.terminate(instance_id, "Removed, for it does not do what its id says.")
     async for instance in _looks(client, instance_id, services):
         if instance is None:
             return
         if instance.ended:
             await purge(client, instance_id)
             return
-    raise StoreUnavailable("the task hub did not end the silent instance")
+    raise StoreUnavailable("the task hub did not end an instance in the way")
 
 
 async def wake_delivery(
@@ -322,23 +344,27 @@ async def wake_delivery(
         if not services.monitors.outbox.wakes(channel):
             continue
         try:
-            await ensure_delivery(client, channel)
+            await ensure_delivery(client, services, channel)
         except StoreUnavailable as error:
             log.warning("%s: not woken: %s", names.delivery_instance(channel), error)
 
 
-async def ensure_delivery(client: df.DurableOrchestrationClient, channel: str) -> None:
+async def ensure_delivery(
+    client: df.DurableOrchestrationClient, services: Services, channel: str
+) -> None:
     """Wake the `Delivery` of a channel; start it unless it runs.
 
     Raises:
         StoreUnavailable: The task hub took neither.
     """
     instance_id = names.delivery_instance(channel)
-    instance = await find(client, instance_id)
+    instance = await find(client, instance_id, names.DELIVERY)
     if instance and not instance.ended:
-        with _errors():
-            await client.raise_event(instance_id, names.NOTICES, {})
-        return
+        if not instance.foreign:
+            with _errors():
+                await client.raise_event(instance_id, names.NOTICES, {})
+            return
+        await _end_and_purge(client, services, instance_id)
     progress = DeliveryProgress(channel=channel, look_at=_AT_ONCE)
     await _start(client, names.DELIVERY, instance_id, progress.to_wire())
 

@@ -154,7 +154,7 @@ async def resend_notices(
     given_up = await at_store(outbox.given_up, channel.name)
     resent = await long_at_store(outbox.resend, channel.name, given_up[:_RESENT])
     await at_store(outbox.try_at_once, channel.name)
-    await hub.ensure_delivery(client, channel.name)
+    await hub.ensure_delivery(client, services, channel.name)
     log_event("noticesResent", None, channel=channel.name, by=caller(req), notices=resent)
     left = max(len(given_up) - _RESENT, 0)
     return json_answer(HTTPStatus.OK, Resent(resent=resent, left=left))

@@ -31,5 +31,5 @@ async def start_cleanup(
     """Start the cleanup unless it runs."""
     refuse_unknown(req)
     services = await at_store(get_services)
-    await hub.ensure_cleanup(client, services.now())
+    await hub.ensure_cleanup(client, services)
     return cleanup_status(req, client, services, names.CLEANUP_INSTANCE)

@@ -71,7 +71,7 @@ async def watchdog(
     services = None
     try:
         services = await at_store(get_services)
-        cleanup = await hub.ensure_cleanup(client, services.now())
+        cleanup = await hub.ensure_cleanup(client, services)
         await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
         unchecked = await watch_over_all(client, services)
         missed = f"The watchdog can't check {unchecked} of the monitors" if unchecked else None
@@ -131,7 +131,7 @@ async def _keep_sweep(
 async def _wake_deliveries(client: df.DurableOrchestrationClient, services: Services) -> None:
     """Wake the deliveries for which notices wait; those that do not run are started."""
     for channel in await at_store(lambda: [*services.monitors.outbox.channels_with_notices()]):
-        await hub.ensure_delivery(client, channel)
+        await hub.ensure_delivery(client, services, channel)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> int:

@@ -8,8 +8,9 @@
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, NamedTuple
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.text import Text
 from domain.wire import InternalModel
@@ -24,8 +25,15 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _STRAYS_EVERY = timedelta(days=1)
 
 
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""As large as a number of the table is by default."""
+
+
 class CleanupProgress(InternalModel):
     """The input of a `PeriodicCleanup` generation and the result of `DoCleanup`.
+
+    The management API takes any input. One that is out of these bounds ends its generation, and the
+    watchdog starts a new cleanup.
 
     Attributes:
         purged_through: Instances created before this that had ended are purged, whatever they were.
@@ -43,22 +51,49 @@ class CleanupProgress(InternalModel):
 
     purged_through: AwareDatetime | None = None
     strays_at: AwareDatetime | None = None
-    after: str | None = None
+    after: Annotated[str, Field(pattern="^([0-9]{16}-[!-~]{1,300}|0)$")] | None = None
     more: bool = False
-    runs: int = 0
+    runs: Count = 0
     last_run_at: AwareDatetime | None = None
-    instances: int = 0
-    monitors: int = 0
-    failed: int = 0
-    hub: str | None = None
+    instances: Count = 0
+    monitors: Count = 0
+    failed: Count = 0
+    hub: Annotated[str, Field(pattern="^[0-9A-Za-z:.+-]{1,64}$")] | None = None
     last_error: Text | None = None
+
+
+class SeenHub(NamedTuple):
+    """The task hub as somebody saw it, by its cleanup.
+
+    Attributes:
+        hub: The id that the cleanup carries; empty if it carries none.
+        runs: How many runs it had behind it.
+        since: Since when the hub is this one.
+    """
+
+    hub: str
+    runs: int
+    since: datetime
+
+
+def seen_hub(known: SeenHub | None, progress: CleanupProgress, now: datetime) -> SeenHub:
+    """The task hub whose cleanup is at `progress`; `known` was read before that was looked up.
+
+    A cleanup of another id is that of another hub, as one that was lost and made anew. Fewer runs
+    are those of an old copy that was put back.
+    """
+    hub, runs = progress.hub or "", progress.runs
+    is_known = known is not None and known.hub == hub and known.runs <= runs
+    return SeenHub(hub, runs, known.since if known and is_known else now)
 
 
 def strays(
     progress: CleanupProgress, cutoff: datetime, now: datetime
 ) -> tuple[datetime, datetime] | None:
     """The span of creation time in which the hub is to purge all that ended; None for none now."""
-    begin = progress.purged_through or _LONG_AGO
+    through = progress.purged_through
+    # Nobody has come past the present, or looked before the past.
+    begin = max(through, _LONG_AGO) if through and through <= now else _LONG_AGO
     asked_at = progress.strays_at
     if begin >= cutoff or (asked_at and asked_at <= now < asked_at + _STRAYS_EVERY):
         return None

@@ -14,15 +14,18 @@ class Instance:
 
     Attributes:
         runtime_status: As the management API spells it.
-        run: The run of the monitor that it watches; None if it is no monitor.
+        run: The run of the monitor that it watches; None if it watches none.
         reason: Its output, if that is text: the reason given to a terminate.
         updated_at: When it last changed: the time of its end, once it has ended.
+        foreign: Whether it is of another orchestrator than its id says: somebody started it through
+            the management API.
     """
 
     runtime_status: str
     run: int | None
     reason: str | None = None
     updated_at: datetime | None = None
+    foreign: bool = False
 
     @property
     def ended(self) -> bool:

@@ -12,7 +12,7 @@ from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import Table
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
-from domain.monitors.cleanup import CleanupProgress
+from domain.monitors.cleanup import SeenHub
 from domain.outcome import StopRequest
 from tests.adapters.test_slow_store import NOW, new_row
 from tests.conftest import Store
@@ -85,7 +85,8 @@ CALLS: dict[str, Callable[[Table], object]] = {
     "change": _changed,
     "place": lambda table: AppState(table).place(),
     "remember_place": lambda table: AppState(table).remember_place(Place("a", "b")),
-    "hub_since": lambda table: AppState(table).hub_since(CleanupProgress(), NOW),
+    "hub": lambda table: AppState(table).hub(),
+    "note_hub": lambda table: AppState(table).note_hub(SeenHub("a", 1, NOW)),
     "pause": lambda table: AppState(table).pause("demo", NOW),
     "resume": lambda table: AppState(table).resume("demo"),
     "paused_sources": lambda table: AppState(table).paused_sources(NOW),

@@ -103,8 +103,8 @@ def test_fifty_starts_at_once_give_one_monitor(api: Api) -> None:
     assert {m["startedAt"] for m in monitors} == {monitors[0]["startedAt"]}
     shown = api.wait(monitors[0]["id"], lambda shown: shown["monitor"]["polls"] > 0)
     assert shown["monitor"]["polls"] == 1
-    assert [line["event"] for line in shown["log"]] == ["started"]
-    assert (shown["logLines"], shown["logNext"]) == (1, None)
+    assert [line["event"] for line in shown["log"]] == ["started", "unseen"]
+    assert (shown["logLines"], shown["logNext"]) == (2, None)
 
 
 def test_a_start_with_other_settings_is_told_the_differences(api: Api) -> None:

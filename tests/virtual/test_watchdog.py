@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import azure.durable_functions as df
@@ -322,7 +323,33 @@ def test_a_start_that_waits_in_vain_for_an_earlier_run_says_so(
     assert json.loads(lab.host.status(row.id)["input"])["run"] == 2
 
 
-@pytest.mark.parametrize("input_", [{"runs": "many"}, {"purgedThrough": "x"}, ["x"], "x", 7])
+def test_a_look_that_another_one_overtakes_takes_no_hub_for_another(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2: or a watch that somebody purged would go on, and a sweep begin anew."""
+    services = get_services()
+    looks = iter([1, 2, 3, 3])
+    since: list[datetime | None] = []
+
+    async def status(client: Any, _: str) -> Any:
+        runs = next(looks)
+        found = SimpleNamespace(name=names.PERIODIC_CLEANUP, input_={"hub": "a", "runs": runs})
+        if runs == 2:  # while this caller waits for its answer, others look, and are done
+            since.append(await hub.hub_since(client, services))
+            lab.host.set_clock(minutes=1)
+        return found
+
+    monkeypatch.setattr("adapters.hub._status", status)
+    nobody: Any = None
+    since += [asyncio.run(hub.hub_since(nobody, services)) for _ in range(3)]
+    assert len(since) == 4
+    assert set(since) == {lab.host.now - timedelta(minutes=1)}
+
+
+@pytest.mark.parametrize(
+    "input_",
+    [{"runs": "many"}, {"purgedThrough": "x"}, {"runs": 2**70}, {"after": "x" * 99}, ["x"], "x", 7],
+)
 def test_a_cleanup_that_somebody_crafted_breaks_nothing(lab: Lab, input_: object) -> None:
     """It fails, and the watchdog starts another; no request is the worse for it."""
     job_id = new_job_id()

@@ -7,13 +7,14 @@ from multiprocessing import get_context
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import ended, engine, price, scale, sources, whole
+from tools.bench import ended, engine, price, scale, slow_store, sources, whole
 from tools.bench.peers import compare
 
 _PARTS = {
     "whole": whole.run,
     "engine": engine.run,
     "sources": sources.run,
+    "store": slow_store.run,
     "scale": scale.run,
     "ended": ended.run,
     "peers": compare.run,
@@ -25,7 +26,10 @@ def main() -> None:
     """Run the parts that are named, or those that take a minute or two."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--parts", nargs="+", choices=_PARTS, default=["whole", "engine", "sources", "price"]
+        "--parts",
+        nargs="+",
+        choices=_PARTS,
+        default=["whole", "engine", "sources", "store", "price"],
     )
     table = Table(title="Figures of this machine, at this moment")
     table.add_column("What")
