@@ -109,7 +109,7 @@ class _Look:
         chosen, later = sift(entries, self._state.quiet, now)
         some = first_owners(chosen, _OWNERS)
         items, stale, awaited = self._outbox.items(self._name, some)
-        self._outbox.settle_many(self._name, stale)
+        self._outbox.drop(self._name, stale)
         items = self._without_sent(items)
         try:
             channel = channels.get(self._name)
