@@ -10,14 +10,14 @@ import pytest
 from activities.deliver_notices import look
 from adapters.outbox import GIVEN_UP, Addressed, Outbox
 from adapters.services import Services, get_services
-from domain.notices.delivery import DeliveryProgress, Told
+from domain.notices.delivery import ChannelState, DeliveryProgress, Told
 from domain.notices.notice import Event, Notice
 from domain.notices.outbox import Entry
 from tests.conftest import Store
 from tests.faulty_source import FaultySource, Reply
 
 OWNER = "demo.job-1"
-LONG_AGO = timedelta(days=2)
+DAY, LONG_AGO = timedelta(days=1), timedelta(days=2)
 CHANNEL = """
 [channels.ops]
 kind = "webhook"
@@ -42,23 +42,22 @@ def services(
     get_services.cache_clear()
 
 
-def addressed() -> list[Addressed]:
-    notice = Notice(
-        event=Event.ENDED, at=datetime.now(UTC), monitor_id=OWNER, run=1, state="Failed"
-    )
+def addressed(owner: str) -> list[Addressed]:
+    at = datetime.now(UTC)
+    notice = Notice(event=Event.ENDED, at=at, monitor_id=owner, run=1, state="Failed")
     return [Addressed(notice.numbered(1), 1, 1, ["ops"])]
 
 
-def announce(services: Services, ago: timedelta = timedelta(0)) -> None:
+def announce(services: Services, ago: timedelta = timedelta(0), owner: str = OWNER) -> None:
     writer = Outbox(services.monitors._table, lambda: services.now() - ago)
-    writer.announce(OWNER, addressed())
+    writer.announce(owner, addressed(owner))
 
 
-def write(services: Services) -> Entry:
+def write(services: Services, owner: str = OWNER) -> Entry:
     """Write a notice whose entry in the index is there."""
-    operations = services.monitors.outbox.operations(OWNER, addressed())
+    operations = services.monitors.outbox.operations(owner, addressed(owner))
     assert services.monitors._table.commit([*operations])
-    [entry] = services.monitors.outbox.waiting("ops")
+    [entry] = [each for each in services.monitors.outbox.waiting("ops") if each.owner == owner]
     return entry
 
 
@@ -149,3 +148,18 @@ def test_a_notice_that_takes_over_an_entry_that_was_left_is_not_lost(
     look_now(services)
     look_now(services)
     assert len(server.requests) == 1
+
+
+def test_all_that_waited_a_day_for_a_receiver_that_is_gone_is_given_up(
+    services: Services, server: FaultySource
+) -> None:
+    server.behave("submit", Reply(500))
+    outbox, begin = services.monitors.outbox, services.now()
+    services.monitors.outbox.remember("ops", ChannelState(failures=9, failing_since=begin - DAY))
+    for name, ago in (("a", DAY), ("b", DAY), ("c", DAY), ("d", timedelta(hours=23))):
+        announce(services, ago, f"demo.{name}")
+        write(services, f"demo.{name}")
+    look_now(services)
+    assert len(server.requests) == 1  # which failed for all
+    assert [each.owner for each in outbox.given_up("ops")] == ["demo.a", "demo.b", "demo.c"]
+    assert [each.owner for each in outbox.waiting("ops")] == ["demo.d"]

@@ -14,7 +14,6 @@ from adapters.outbox import Addressed
 from adapters.services import get_services
 from domain.errors import StoreUnavailable
 from domain.notices.notice import Event, Notice
-from domain.notices.outbox import Entry, group_of
 from tests.api import Body, new_job_id
 from tests.faulty_source import FaultySource, Reply
 from tests.virtual.conftest import Lab
@@ -87,19 +86,17 @@ def watched(lab: Lab, **settings: Any) -> str:
     return job_id
 
 
-def file_notices(lab: Lab, count: int, channel: str = "ops") -> list[Entry]:
-    """Write notices of watches that are silent, as the watchdog does for each."""
-    outbox, now = lab.table.outbox, lab.host.clock.now()
-    entries = []
+def file_silence(lab: Lab, count: int) -> None:
+    """Write the notices of so many watches that are silent."""
+    now = lab.host.clock.now()
+    outbox = lab.table.outbox
     for number in range(count):
         owner = f"demo.job-{number:03}"
-        facts = {"monitor_id": owner, "run": 1, "source": "demo", "job_id": f"job-{number:03}"}
+        facts: Body = {"monitorId": owner, "run": 1, "source": "demo"}
         notice = Notice(event=Event.STALE, at=now, **facts).numbered(1)
-        filed = [Addressed(notice, 1, 1, [channel])]
+        filed = [Addressed(notice, 1, 1, ["ops"])]
         outbox.announce(owner, filed)
         assert lab.table._table.commit([*outbox.operations(owner, filed)])
-        entries.append(Entry(owner, 1, 1, group_of(notice), now))
-    return entries
 
 
 def test_an_end_is_told_within_seconds_and_noted(notices: Lab, receiver: FaultySource) -> None:
@@ -217,7 +214,7 @@ def test_a_digest_that_the_store_does_not_note_is_sent_once(
     def away(*_: object) -> bool:
         raise StoreUnavailable("away")
 
-    file_notices(notices, 300)  # whose ids are longer than a custom status may be
+    file_silence(notices, 300)  # whose ids are longer than a custom status may be
     with monkeypatch.context() as during:
         during.setattr("adapters.monitor_table.MonitorTable.note", away)
         notices.host.advance(minutes=8)
