@@ -197,6 +197,8 @@ class Run:
         endless = cut and pages >= _PASS_PAGES * endpoint.max_pages
         if endless:
             walk.fail("the list does not come to an end")
+        if cut and position is not None and self._source.redact(position) != position:
+            walk.fail("the list names its next page by a secret")  # which no row may hold
         turn = _turn(sweeper, walk, jobs)
         if turn.failed or not cut:
             # After a failure the next sweep begins again: a position may not last.

@@ -530,6 +530,28 @@ def test_a_list_that_is_too_long_for_one_sweep_is_read_on(lab: Swept) -> None:
 
 
 @sweeping("changes")
+def test_a_place_in_a_list_that_holds_a_secret_is_not_stored(
+    lab: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I9: a system that names the next page repeats the query of this one."""
+    monkeypatch.setenv("LIST_KEY", "a-key-of-the-list")
+    file = Path(os.environ["JOB_SOURCES_FILE"])
+    file.write_text(file.read_text().replace("?since={since}", "?since={since}&key=${LIST_KEY}"))
+    get_services.cache_clear()
+    count, stored = iter(range(10_000)), []
+
+    def page() -> Body:
+        stored.append(str(lab.table._table.find("~sweeps", "changes")))
+        return {"jobs": [], "next": f"since=x&key=a-key-of-the-list&page={next(count)}"}
+
+    lab.source.behave("changes", page)
+    lab.host.advance(minutes=2)
+    assert len(stored) > 3  # so that one sweep did not read all
+    assert "a-key" not in "".join(stored)
+    assert lab.sweep("changes").detail == "the list names its next page by a secret"
+
+
+@sweeping("changes")
 def test_a_list_without_an_end_is_given_up(lab: Swept) -> None:
     count = iter(range(10_000))
 
