@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from activities import sweep_source
 from adapters.app_state import AppState
 from adapters.monitor_entities import LIVE, live_key
 from adapters.monitor_table import MonitorTable, Snapshot
@@ -527,6 +528,27 @@ def test_a_list_that_is_too_long_for_one_sweep_is_read_on(lab: Swept) -> None:
     assert pages_asked[begin : begin + 5] == ["0", "1", "2", "3", "4"]
     assert len({*since(lab)[begin : begin + 5]}) == 1
     assert lab.sweep("changes").cursor == datetime.fromisoformat(at(4))
+
+
+def test_a_sweep_keeps_of_a_list_what_is_watched(
+    lab: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = new_job_id()
+    lab.begin(job_id)
+    kept = []
+
+    def compared(entries: Any, named: Any, *args: Any, **more: Any) -> Any:
+        kept.append([*named])
+        return compare(entries, named, *args, **more)
+
+    compare = sweep_source._compared
+    monkeypatch.setattr(sweep_source, "_compared", compared)
+    others: list[Body] = [{"id": f"x-{n}", **DONE} for n in range(1_000)]
+    lab.names("full", *others, job_id)
+    lab.host.advance(minutes=2)
+    assert kept
+    assert all(each == [job_id] for each in kept)
+    assert lab.sweep("full").jobs == 1_001
 
 
 @sweeping("changes")
