@@ -109,7 +109,7 @@ class _Look:
         chosen, later = sift(entries, self._state.quiet, now)
         some = first_owners(chosen, _OWNERS)
         items, stale, awaited = self._outbox.items(self._name, some)
-        self._outbox.settle_many(self._name, stale)
+        self._outbox.drop(self._name, stale)
         items = self._without_sent(items)
         try:
             channel = channels.get(self._name)
@@ -122,13 +122,16 @@ class _Look:
 
     def _without_sent(self, items: list[Item]) -> list[Item]:
         done = [each for each in items if each.notice.id in self.sent]
+        left = [each for each in items if each.notice.id not in self.sent]
         self._delivered(done, "delivered")
-        return [each for each in items if each not in done]
+        return left
 
     def _without_filtered(self, items: list[Item], channel: Channel) -> list[Item]:
-        left = [each for each in items if channel.filter.takes(each.notice)]
+        left = []
         for item in items:
-            if item not in left:
+            if channel.filter.takes(item.notice):
+                left.append(item)
+            else:
                 self._end(item, "filtered")
         return left
 
@@ -137,10 +140,7 @@ class _Look:
         now = self._services.now()
         for item in items:
             if now - item.entry.written_at >= GIVEN_UP_AFTER:
-                told = item.told.model_copy(
-                    update={"state": "givenUp", "at": now, "detail": why, "next_at": None}
-                )
-                self._note(item, told, why)
+                self._give_up(item, why)
         update = {"last_error": why, "last_error_at": now}
         self._outbox.remember(self._name, self._state.model_copy(update=update))
         return now + _UNUSABLE_AGAIN
@@ -158,6 +158,9 @@ class _Look:
                     if down:
                         return self._services.now()  # for all that waits
                 elif self._state.next_at:
+                    done = {each.notice.id for each in (*message, *queue.replaced)}
+                    rest = [each for each in items if each.notice.id not in done]
+                    self._give_up_after_a_day(rest, deadline)
                     return self._state.next_at
                 if monotonic() >= deadline:
                     return self._services.now()
@@ -236,6 +239,19 @@ class _Look:
                 self._note(item, told, delivery.detail)
             if number == 0 and item.entry.group and told.next_at:
                 self._state.quiet[item.entry.group] = told.next_at
+
+    def _give_up_after_a_day(self, items: Sequence[Item], deadline: float) -> None:
+        """Give up what waited for a day behind others, since one attempt is for all of a look."""
+        now = self._services.now()
+        down_since = self._state.failing_since or now
+        for item in items:
+            late = now - max(item.entry.written_at, down_since) >= GIVEN_UP_AFTER
+            if late and monotonic() < deadline:
+                self._give_up(item, self._state.last_error or "")
+
+    def _give_up(self, item: Item, why: str) -> None:
+        update = {"state": "givenUp", "at": self._services.now(), "detail": why, "next_at": None}
+        self._note(item, item.told.model_copy(update=update), why)
 
     def _delivered(self, items: Sequence[Item], words: str) -> None:
         """Note that notices were delivered."""

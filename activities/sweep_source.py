@@ -141,21 +141,25 @@ class Run:
     async def _compare(self, sweep: Sweep, look: Look) -> SweepTurn:
         """Compare a complete list with the live watches."""
         sweeper = Sweeper(self._client, self._services)
-        walk = Walk(self._services, self._source, look.at, None, sweeper.deadline)
-        named: dict[str, tuple[Sight, datetime]] = {}
-        async for read in walk.pages():
-            named |= {sight.job_id: (sight, read.asked_at) for sight in read.page.sights}
-        if walk.more:
-            walk.fail("the list has more pages than one sweep reads")
         live = self._services.monitors.live_of(self._source.name)
         entries = await long_at_store(lambda: list(live))
+        watched = {claim.job_id for _, claim in entries}
+        walk = Walk(self._services, self._source, look.at, None, sweeper.deadline)
+        named: dict[str, tuple[Sight, datetime]] = {}  # of a list of millions, what is watched
+        jobs = 0
+        async for read in walk.pages():
+            jobs += len(read.page.sights)
+            told = (sight for sight in read.page.sights if sight.job_id in watched)
+            named |= {sight.job_id: (sight, read.asked_at) for sight in told}
+        if walk.more:
+            walk.fail("the list has more pages than one sweep reads")
         for unknown in (id_ for id_, claim in entries if claim.job_id is None):
             # An entry of an earlier release: the next sweep knows its job.
             if row := await at_store(self._services.monitors.get, unknown):
                 await at_store(self._services.monitors.remark, row)
         seen = await long_at_store(_compared, entries, named, look, whole=walk.whole)
         await sweeper.take_all(seen)
-        turn = _turn(sweeper, walk, len(named))
+        turn = _turn(sweeper, walk, jobs)
         return await self._end(sweep, turn, more=sweeper.left and not sweeper.woken_all)
 
     async def _take_changes(
@@ -197,6 +201,8 @@ class Run:
         endless = cut and pages >= _PASS_PAGES * endpoint.max_pages
         if endless:
             walk.fail("the list does not come to an end")
+        if cut and position is not None and self._source.redact(position) != position:
+            walk.fail("the list names its next page by a secret")  # which no row may hold
         turn = _turn(sweeper, walk, jobs)
         if turn.failed or not cut:
             # After a failure the next sweep begins again: a position may not last.

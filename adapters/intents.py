@@ -12,6 +12,7 @@ A key is kept for a day. The header is that of the IETF draft draft-ietf-httpapi
 """
 
 import hashlib
+import json
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ class Intents:
             None if this call is the first with the key; else the start that came before.
         """
         for _ in range(2):
-            row = {**_keys(key), "request": _hash(request), "begunAt": now}
+            row = {**_keys(key), "request": _hash(_same_form(request)), "begunAt": now}
             if self._table.insert(row):
                 return None
             found = self._table.find(*_keys(key).values())
@@ -69,7 +70,8 @@ class Intents:
                     return Intent(found["request"], begun_at, **rest, detail=detail)
             if found:  # of yesterday
                 self._table.commit([delete_unchanged(found)])
-        return Intent(_hash(request), now)  # another request took the place at this very moment
+        # Another request took the place at this very moment.
+        return Intent(_hash(_same_form(request)), now)
 
     def note(self, key: str, **known: object) -> None:
         """Add what is known: `jobId` after the submit; `status` and `monitorId` of the answer."""
@@ -93,7 +95,13 @@ class Intents:
 
 def is_same(intent: Intent, request: bytes) -> bool:
     """Whether the request is the one that the key came with first."""
-    return intent.request == _hash(request)
+    # A release before the batch hashed the request as it was sent.
+    return intent.request in (_hash(_same_form(request)), _hash(request))
+
+
+def _same_form(request: bytes) -> bytes:
+    """The JSON text in one form: a start has other spaces in a batch than alone."""
+    return json.dumps(json.loads(request), sort_keys=True).encode()
 
 
 def _keys(key: str) -> dict[str, str]:

@@ -121,17 +121,30 @@ class Outbox:
         return update_unchanged(filed.entity, {**filed.entity, "told": text})
 
     def settle(self, channel: str, entry: Entry, told: Told) -> None:
-        """Bring the indexes in line with the fate of a notice at a channel."""
-        if told.state == "waiting":
-            self._table.upsert(_index_entity(OUTBOX, channel, entry))
-            self._table.delete(GIVEN_UP, _index_key(channel, entry))
-            return
+        """Bring the indexes in line with the end of a notice at a channel."""
         if told.state == "givenUp":
             self._table.upsert(_index_entity(GIVEN_UP, channel, entry))
-        self._table.delete(OUTBOX, _index_key(channel, entry))
+            self.drop(channel, [entry])  # somebody may have it sent again already
+        else:
+            self._table.delete(OUTBOX, _index_key(channel, entry))
+
+    def drop(self, channel: str, entries: Sequence[Entry]) -> None:
+        """Take entries out of the index that led to no waiting notice.
+
+        One that was written again since it was read stays: its notice is about to wait.
+        """
+
+        def drop(entry: Entry) -> None:
+            known = self._table.find(OUTBOX, _index_key(channel, entry))
+            with reading():
+                same = known is not None and known["writtenAt"] == entry.written_at
+            if same:
+                self._table.commit([delete_unchanged(known)])
+
+        list(readers.map(drop, entries))
 
     def settle_many(self, channel: str, entries: Sequence[Entry]) -> None:
-        """Take notices that were delivered, or dropped, out of the index of those that wait."""
+        """Take notices that were delivered out of the index of those that wait."""
         for begin in range(0, len(entries), BATCH):
             keys = [_index_key(channel, each) for each in entries[begin : begin + BATCH]]
             deletes: list[Operation] = [
@@ -239,10 +252,14 @@ class Outbox:
                 if right != entry:  # by a writer that was overtaken
                     self._table.upsert(_index_entity(OUTBOX, channel, right))
                 items.append(Item(right, filed.notice, told))
-            elif filed is None and now < entry.written_at + CLAIM_GRACE:
-                awaited = True
-            else:
-                stale.append(entry)
+                continue
+            given_up = told is not None and told.state == "givenUp"
+            if (filed is None or given_up) and now < entry.written_at + CLAIM_GRACE:
+                awaited = True  # it is about to be written, or to be sent again
+                continue
+            if given_up:  # by a look that was cut off
+                self._table.upsert(_index_entity(GIVEN_UP, channel, entry))
+            stale.append(entry)
         return items, stale, now + _SOON if awaited else None
 
     def find_many(self, entries: Sequence[Entry]) -> list[Filed | None]:

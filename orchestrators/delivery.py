@@ -36,7 +36,7 @@ def delivery(context: df.DurableOrchestrationContext) -> Generator[TaskBase, Any
     progress = DeliveryProgress.model_validate(context.get_input())
     if context.instance_id != names.delivery_instance(progress.channel):
         return  # a copy, as `restartPostUri` makes one
-    context.set_custom_status(progress.to_wire())
+    context.set_custom_status(progress.custom_status())
     now = context.current_utc_datetime
     due: Any = context.create_timer(min(progress.look_at or now + IDLE, now + IDLE))
     woken = context.wait_for_external_event(names.NOTICES)
@@ -50,7 +50,7 @@ def delivery(context: df.DurableOrchestrationContext) -> Generator[TaskBase, Any
         soon = context.current_utc_datetime + _AFTER_A_FAILURE
         update = {"look_at": soon, "gone": False, "last_error": str(error)[:500]}
         progress = progress.model_copy(update=update)
-    context.set_custom_status(progress.to_wire())
+    context.set_custom_status(progress.custom_status())
     if progress.gone and not woken.is_completed:
         return
     if woken.is_completed:

@@ -52,7 +52,7 @@ function skip(event) {
 function View({ name, id, query, may }) {
   switch (name) {
     case "": return html`<${List} query=${query} may=${may} />`;
-    case "monitors": return html`<${Monitor} id=${id ?? ""} key=${id} may=${may} />`;
+    case "monitors": return id ? html`<${Monitor} id=${id} key=${id} may=${may} />` : html`<${List} query=${query} may=${may} />`;
     case "start": return may("start") ? html`<${Start} query=${query} />` : html`<${Title} name="Start" /><p>Your roles do not allow a start.</p>`;
     case "sources": return html`<${Sources} may=${may} />`;
     case "channels": return html`<${Channels} may=${may} />`;

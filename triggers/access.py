@@ -128,7 +128,7 @@ def _foreign(req: func.HttpRequest) -> Iterator[str]:
         yield "the Content-Type application/json"
     # A proxy may ask the app under another name, and then tells the name that its caller used.
     own = {urlsplit(req.url).netloc, headers.get("x-forwarded-host", "")} - {""}
-    if urlsplit(headers.get("origin", "")).netloc not in own:
+    if headers.get("origin", "").partition("://")[2] not in own:
         yield "this app's own Origin"
 
 

@@ -73,4 +73,5 @@ def _item(start: JsonValue) -> Item:
     if isinstance(start, dict):
         key = start.get(_KEY)
         start = {name: value for name, value in start.items() if name != _KEY}
-    return Item(json.dumps(start).encode(), key)
+    # No longer than alone, so that the limit of a start's length is the same.
+    return Item(json.dumps(start, ensure_ascii=False, separators=(",", ":")).encode(), key)

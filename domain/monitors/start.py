@@ -1,5 +1,6 @@
 """The request that starts a monitor: parsed, checked whole, and compared with a live one."""
 
+import math
 import re
 import unicodedata
 from codecs import BOM_UTF8
@@ -29,6 +30,7 @@ from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from domain.sources.file import NAME, Sources
 from domain.sources.source import Source
+from domain.sources.tree import leaves
 from domain.text import PRINTABLE, is_carriable
 from domain.wire import WireModel
 
@@ -65,6 +67,14 @@ def _valid_job_id(job_id: str, info: ValidationInfo) -> str:
     if source:
         source.job_id_text(job_id)
     return job_id
+
+
+def _sendable(job: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The job, unless JSON has no form for one of its numbers: 1e999 is read as infinity."""
+    for _, leaf in leaves(job):
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ValueError("must not hold a number that is out of range")
+    return job
 
 
 def _parse_moment(value: object) -> object:
@@ -191,7 +201,7 @@ class StartRequest(WireModel):
         BeforeValidator(_one_text),
         WithJsonSchema({"anyOf": [_JOB_ID_SCHEMA, _PARTS_SCHEMA, {"type": "null"}]}),
     ] = None
-    job: dict[str, JsonValue] | None = None
+    job: Annotated[dict[str, JsonValue], AfterValidator(_sendable)] | None = None
     fresh: bool = False
     expire_time: Moment = None
     timeout_seconds: Seconds | None = None

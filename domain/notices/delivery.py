@@ -118,3 +118,7 @@ class DeliveryProgress(InternalModel):
     sent: tuple[str, ...] = ()
     gone: bool = False
     last_error: Text | None = None
+
+    def custom_status(self) -> dict[str, object]:
+        """All that people are shown: not `sent`, as a custom status holds 16 KB of UTF-16."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"sent"})

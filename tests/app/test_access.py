@@ -251,6 +251,7 @@ def test_a_change_by_a_cookie_comes_from_the_page_of_this_app_alone() -> None:
         ("Origin", "https://evil.example"),
         ("Origin", "null"),
         ("Origin", "https://app.example.evil.example"),
+        ("Origin", "https://["),
         ("Content-Type", "text/plain"),
         ("Content-Type", "application/x-www-form-urlencoded"),
     ):

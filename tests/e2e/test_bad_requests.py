@@ -43,6 +43,12 @@ def test_a_body_that_is_no_json_object_is_answered_with_400(api: Api, body: byte
     assert [error["field"] for error in answer.json()["errors"]] == ["body"]
 
 
+def test_a_job_with_a_number_that_can_not_be_sent_is_answered_with_400(api: Api) -> None:
+    answer = api.call("POST", "/api/monitors", data='{"source":"demo","job":{"seconds":1e999}}')
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["job"]
+
+
 def test_all_faults_are_named_and_nothing_is_changed(api: Api) -> None:
     job_id = new_job_id()
     answer = api.post({"source": "demo", "jobId": job_id, "timeoutSeconds": 0, "x": 1, "y": 2})

@@ -139,6 +139,11 @@ def test_the_list_filters_and_a_link_to_it_holds(page: Page, api: Api) -> None:
     expect(page.locator("tbody .state", has_text="Monitoring").first).to_be_visible()
 
 
+def test_an_address_that_names_no_monitor_shows_the_list(page: Page) -> None:
+    page.goto("/api/ui#/monitors")
+    expect(page.locator("h1")).to_have_text("Monitors")
+
+
 def test_the_channels_and_the_monitor_tell_what_became_of_notices(page: Page, api: Api) -> None:
     job = {"workload": "primes", "seconds": 1}
     monitor = api.start(job=job, notify=["ops", "broken"])["id"]

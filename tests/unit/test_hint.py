@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from domain.errors import InvalidInput
-from domain.monitors.hints import JOBS, job_named, jobs_in
+from domain.monitors.hints import EVENTS, JOBS, job_named, jobs_in
 from domain.sources.file import load_sources
 from domain.sources.hint import events_in, validation_code
 from domain.sources.source import Source
@@ -94,6 +94,15 @@ def test_a_hint_is_about_some_jobs_not_about_all() -> None:
         jobs_in(x, [{"id": i} for i in range(JOBS + 1)])
     with pytest.raises(InvalidInput, match=r"has no hint\.job_id"):
         jobs_in(source('{secrets = ["${S}"]}', S=SECRET), [{"id": 1}])
+
+
+def test_a_hint_holds_no_more_than_the_app_can_look_at() -> None:
+    """Or a megabyte of events keeps all other callers waiting for twenty seconds."""
+    x = source('{job_id = "ids || id"}')
+    assert jobs_in(x, [1] * EVENTS) == []
+    for events in ([1] * (EVENTS + 1), [[]] * (EVENTS + 1), [{"ids": [""] * (EVENTS + 1)}]):
+        with pytest.raises(InvalidInput, match="5000 events at the most"):
+            jobs_in(x, events)
 
 
 def test_a_form_has_its_event_in_payload() -> None:

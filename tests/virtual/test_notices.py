@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from adapters.outbox import Addressed
 from adapters.services import get_services
 from domain.errors import StoreUnavailable
+from domain.notices.notice import Event, Notice
 from tests.api import Body, new_job_id
 from tests.faulty_source import FaultySource, Reply
 from tests.virtual.conftest import Lab
@@ -41,6 +43,19 @@ def watched(lab: Lab, **settings: Any) -> str:
     lab.api.start(jobId=job_id, **{"pollIntervalSeconds": 60} | settings)
     lab.host.advance(seconds=5)
     return job_id
+
+
+def file_silence(lab: Lab, count: int) -> None:
+    """Write the notices of so many watches that are silent."""
+    now = lab.host.clock.now()
+    outbox = lab.table.outbox
+    for number in range(count):
+        owner = f"demo.job-{number:03}"
+        facts: Body = {"monitorId": owner, "run": 1, "source": "demo"}
+        notice = Notice(event=Event.STALE, at=now, **facts).numbered(1)
+        filed = [Addressed(notice, 1, 1, ["ops"])]
+        outbox.announce(owner, filed)
+        assert lab.table._table.commit([*outbox.operations(owner, filed)])
 
 
 def test_an_end_is_told_within_seconds_and_noted(notices: Lab, receiver: FaultySource) -> None:
@@ -194,6 +209,22 @@ def test_many_jobs_that_can_not_be_seen_are_one_message(
     notices.host.advance(minutes=30)
     assert arrived(receiver) == [("blind", None, 8)]
     assert waiting(notices) == 0
+
+
+def test_a_digest_that_the_store_does_not_note_is_sent_once(
+    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bool:
+        raise StoreUnavailable("away")
+
+    file_silence(notices, 300)  # whose ids are longer than a custom status may be
+    with monkeypatch.context() as during:
+        during.setattr("adapters.monitor_table.MonitorTable.note", away)
+        notices.host.advance(minutes=8)
+    assert arrived(receiver) == [("stale", None, 300)]
+    notices.host.advance(minutes=8)
+    assert waiting(notices) == 0
+    assert arrived(receiver) == [("stale", None, 300)]
 
 
 def test_a_receiver_that_was_down_for_hours_gets_all_once_in_order(

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from activities import sweep_source
 from adapters.app_state import AppState
 from adapters.monitor_entities import LIVE, live_key
 from adapters.monitor_table import MonitorTable, Snapshot
@@ -527,6 +528,49 @@ def test_a_list_that_is_too_long_for_one_sweep_is_read_on(lab: Swept) -> None:
     assert pages_asked[begin : begin + 5] == ["0", "1", "2", "3", "4"]
     assert len({*since(lab)[begin : begin + 5]}) == 1
     assert lab.sweep("changes").cursor == datetime.fromisoformat(at(4))
+
+
+def test_a_sweep_keeps_of_a_list_what_is_watched(
+    lab: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = new_job_id()
+    lab.begin(job_id)
+    kept = []
+
+    def compared(entries: Any, named: Any, *args: Any, **more: Any) -> Any:
+        kept.append([*named])
+        return compare(entries, named, *args, **more)
+
+    compare = sweep_source._compared
+    monkeypatch.setattr(sweep_source, "_compared", compared)
+    others: list[Body] = [{"id": f"x-{n}", **DONE} for n in range(1_000)]
+    lab.names("full", *others, job_id)
+    lab.host.advance(minutes=2)
+    assert kept
+    assert all(each == [job_id] for each in kept)
+    assert lab.sweep("full").jobs == 1_001
+
+
+@sweeping("changes")
+def test_a_place_in_a_list_that_holds_a_secret_is_not_stored(
+    lab: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I9: a system that names the next page repeats the query of this one."""
+    monkeypatch.setenv("LIST_KEY", "a-key-of-the-list")
+    file = Path(os.environ["JOB_SOURCES_FILE"])
+    file.write_text(file.read_text().replace("?since={since}", "?since={since}&key=${LIST_KEY}"))
+    get_services.cache_clear()
+    count, stored = iter(range(10_000)), []
+
+    def page() -> Body:
+        stored.append(str(lab.table._table.find("~sweeps", "changes")))
+        return {"jobs": [], "next": f"since=x&key=a-key-of-the-list&page={next(count)}"}
+
+    lab.source.behave("changes", page)
+    lab.host.advance(minutes=2)
+    assert len(stored) > 3  # so that one sweep did not read all
+    assert "a-key" not in "".join(stored)
+    assert lab.sweep("changes").detail == "the list names its next page by a secret"
 
 
 @sweeping("changes")
