@@ -100,7 +100,9 @@ def test_a_hint_holds_no_more_than_the_app_can_look_at() -> None:
     """Or a megabyte of events keeps all other callers waiting for twenty seconds."""
     x = source('{job_id = "ids || id"}')
     assert jobs_in(x, [1] * EVENTS) == []
-    for events in ([1] * (EVENTS + 1), [[]] * (EVENTS + 1), [{"ids": [""] * (EVENTS + 1)}]):
+    many = EVENTS + 1
+    floods: list[list[Any]] = [[1] * many, [[]] * many, [{"ids": [""] * many}]]
+    for events in floods:
         with pytest.raises(InvalidInput, match="5000 events at the most"):
             jobs_in(x, events)
 
