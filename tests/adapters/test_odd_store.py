@@ -90,7 +90,7 @@ CALLS: dict[str, Callable[[Table], object]] = {
     "pause": lambda table: AppState(table).pause("demo", NOW),
     "resume": lambda table: AppState(table).resume("demo"),
     "paused_sources": lambda table: AppState(table).paused_sources(NOW),
-    "begin": lambda table: Intents(table).begin("key", b"x", NOW),
+    "begin": lambda table: Intents(table).begin("key", b"{}", NOW),
     "note": lambda table: Intents(table).note("key", status=202),
     "forget": lambda table: Intents(table).forget("key"),
     "remove_old": lambda table: Intents(table).remove_old(datetime.now(UTC) + timedelta(days=2)),

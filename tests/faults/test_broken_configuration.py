@@ -13,8 +13,12 @@ from tests.api import Api, new_job_id
     ("toml", "told"),
     [
         (None, ["can't be read"]),
-        ("nonsense", ["TOML"]),
-        ('[sources.a]\npreset = "slum"', ["there are: airflow-2", "slurm"]),
+        pytest.param("nonsense", ["TOML"], marks=pytest.mark.long),
+        pytest.param(
+            '[sources.a]\npreset = "slum"',
+            ["there are: airflow-2", "slurm"],
+            marks=pytest.mark.long,
+        ),
         ('[sources.a]\npreset = "slurm"', ["sources.a.parameters] url", "presets/slurm.toml"]),
         ('[sources.a]\ncolour = 1\n[sources.b.status]\nurl = "x"', ["colour", "sources.b"]),
     ],

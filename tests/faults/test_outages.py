@@ -19,7 +19,7 @@ def _polled_more_than(count: int, shown: Body) -> bool:
 
 def test_a_host_that_is_killed_again_and_again_still_stores_every_end(rig: Rig) -> None:
     """I2, I1: started again after `kill -9`, all monitors go on, and each ends once."""
-    jobs = [new_job_id() for _ in range(20)]
+    jobs = [new_job_id() for _ in range(8)]
     for job_id in jobs:
         rig.source.behave(job_id, RUNNING)
     started = [rig.api.start(jobId=job_id) for job_id in jobs]

@@ -204,6 +204,8 @@ def cuts(
         if only(cut):
             wanted += 1
             yield cut
+        elif wanted and only is unclaimed and how is How.KILLED:
+            return  # those that follow come after the claim
         if not cut.reached:
             assert len(cut.made) >= least, cut
             assert wanted, f"none of {number + 1} rounds is wanted: {cut}"

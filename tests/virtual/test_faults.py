@@ -128,6 +128,7 @@ def test_a_start_that_is_cut_off_anywhere_is_made_good_by_another(
         ended_well(lab, cut.job_id)
 
 
+@pytest.mark.long
 @cut_in_any_way
 def test_a_start_that_is_cut_off_after_its_claim_is_watched(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
@@ -288,6 +289,7 @@ def first_run_is_in_the_log(lab: Lab, job_id: str) -> None:
     assert [line.event for line in first] == ["started", "status", "ended"]
 
 
+@pytest.mark.long
 @cut_in_any_way
 def test_a_next_run_that_is_cut_off_anywhere_is_made_good_by_another_start(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
@@ -430,7 +432,11 @@ def test_a_watchdog_that_is_cut_off_anywhere_keeps_a_watch_going(
 
 @cut_in_any_way
 @pytest.mark.parametrize(
-    ("trouble", "state"), [(_terminated, "Terminated"), (_half_ended, "Succeeded")]
+    ("trouble", "state"),
+    [
+        (_terminated, "Terminated"),
+        pytest.param(_half_ended, "Succeeded", marks=pytest.mark.long),
+    ],
 )
 def test_a_watchdog_that_is_cut_off_anywhere_completes_an_end(
     lab: Lab,
@@ -455,6 +461,7 @@ def a_restart(lab: Lab) -> Act:
     return Act(job_id, lambda: lab.api.call("POST", f"/api/monitors/{monitor_id}/restart"))
 
 
+@pytest.mark.long
 @cut_in_any_way
 def test_a_restart_that_is_cut_off_after_its_claim_is_completed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: How
@@ -712,7 +719,15 @@ def test_a_task_hub_that_does_not_answer_is_told(lab: Lab, monkeypatch: pytest.M
     is_watched(lab, job_id)
 
 
-@pytest.mark.parametrize("point", Point)
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point.AFTER_ACTIVITY,
+        pytest.param(Point.BEFORE_COMMIT, marks=pytest.mark.long),
+        pytest.param(Point.AFTER_COMMIT, marks=pytest.mark.long),
+        pytest.param(Point.BETWEEN_GENERATIONS, marks=pytest.mark.long),
+    ],
+)
 def test_a_host_that_dies_at_any_point_of_the_cleanup_cleans_on(lab: Lab, point: Point) -> None:
     """I8: one loop goes on, an hour from its end."""
     job_id = new_job_id()

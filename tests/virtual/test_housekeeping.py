@@ -91,7 +91,8 @@ def test_the_counts_tell_of_the_live_ones_and_of_the_ends_of_a_day(lab: Lab) -> 
         ("status", "completed"),
         ("ended", "Succeeded"),
     ]
-    lab.host.advance(hours=25)
+    lab.host.set_clock(hours=25)
+    lab.host.run_until(lab.ended(jobs["live"]), minutes=10)
     assert counts(lab)["sources"][0]["ends"] == {"Expired": 1}
 
 

@@ -263,7 +263,8 @@ def test_a_receiver_that_is_gone_for_a_day_is_given_up(
     job_id = watched(notices)
     notices.source.behave(job_id, DONE)
     notices.host.run_until(notices.ended(job_id), minutes=2)
-    notices.host.advance(hours=23)
+    notices.host.set_clock(hours=22)
+    notices.host.advance(hours=1)
     assert waiting(notices) == 1
     notices.host.advance(hours=2)
     assert waiting(notices) == 0
@@ -293,7 +294,8 @@ def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(
     job_id = watched(notices)
     notices.source.behave(job_id, DONE)
     notices.host.run_until(notices.ended(job_id), minutes=2)
-    notices.host.advance(hours=30)
+    notices.host.set_clock(hours=30)
+    notices.host.advance(hours=1)
     assert notices.state(job_id) == "Succeeded"
     receiver.behave("submit", Reply(204))
     notices.host.advance(hours=2)
