@@ -45,7 +45,8 @@ FOCUSABLE = f"""() => {{ {_WORDS}
 }}"""
 FOCUSED = f"""() => {{ {_WORDS}
   const e = document.activeElement;
-  const seen = parseFloat(getComputedStyle(e).outlineWidth) >= 2 || e === document.body;
+  const {{ outlineStyle: line, outlineWidth: width }} = getComputedStyle(e);
+  const seen = (line !== "none" && parseFloat(width) >= 2) || e === document.body;
   return words(e) + (seen ? "" : " unseen");
 }}"""
 SCRIPT = "<script>document.title='taken'</script>"
