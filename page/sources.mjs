@@ -66,7 +66,7 @@ function Day({ counts, since, all, name }) {
   const { polls, failedPolls } = counts;
   return html`<h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
     <${Facts} of=${[
-      ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count}</a> `) : "none"],
+      ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count.toLocaleString("en")}</a> `) : "none"],
       ["Succeeded", ended ? percent(counts.ends.Succeeded ?? 0, ended) : null],
       ["Polls of these", ended ? polls.toLocaleString("en") : null],
       ["Polls that failed", ended ? `${failedPolls.toLocaleString("en")} (${percent(failedPolls, polls)})` : null],

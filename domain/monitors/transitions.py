@@ -285,9 +285,14 @@ def _late(current: MonitorRow, at: datetime) -> float | None:
 
 
 def _is_hinted(current: MonitorRow, at: datetime) -> bool:
-    """Whether a hint brought a poll forward; a poll that runs twice was not."""
+    """Whether a hint brought a poll forward.
+
+    None did so for the first poll of a watch that was started again, or for a poll that runs twice.
+    """
     before, planned = current.last_poll_at, current.next_poll_at
-    if before is None or planned is None or at < before + POLL_GAP - TIMER_EARLY:
+    if before is None or planned is None or current.resumed:
+        return False
+    if at < before + POLL_GAP - TIMER_EARLY:
         return False
     return at < planned - TIMER_EARLY
 

@@ -106,8 +106,10 @@ def test_a_run_takes_the_sources_of_the_environment_and_no_storage(
         )
         [source] = get(f"{host.url}/api/sources").json()["sources"]
         assert source["name"] == "mine"
+        assert "<title>Job Monitor</title>" in get(f"{host.url}/api/ui").text
         code, said = host.stop()
     assert code == 0
+    assert f"{host.url}/api/ui" in said
     assert "JobStatusStorage__accountName of the environment is not used" in said
     assert said.splitlines()[-1] == "Stopped."
 

@@ -45,7 +45,8 @@ FOCUSABLE = f"""() => {{ {_WORDS}
 }}"""
 FOCUSED = f"""() => {{ {_WORDS}
   const e = document.activeElement;
-  const seen = parseFloat(getComputedStyle(e).outlineWidth) >= 2 || e === document.body;
+  const {{ outlineStyle: line, outlineWidth: width }} = getComputedStyle(e);
+  const seen = (line !== "none" && parseFloat(width) >= 2) || e === document.body;
   return words(e) + (seen ? "" : " unseen");
 }}"""
 SCRIPT = "<script>document.title='taken'</script>"
@@ -329,6 +330,27 @@ def test_the_search_finds_the_beginning_of_an_id(page: Page, api: Api) -> None:
     expect(page.get_by_text("No monitor fits.")).to_be_visible()
     page.get_by_role("link", name="Clear all filters").click()
     expect(page.locator("a.job").first).to_be_visible()
+
+
+def test_a_dry_run_says_why_a_value_is_null(page: Page) -> None:
+    def empty(body: Any) -> None:
+        told = {"expression": "status", "sees": "body", "value": "processing", "fault": None}
+        body["selected"] = {
+            "status": told,
+            "message": told | {"expression": "note", "value": None},
+            "progress": told | {"expression": "length(x)", "value": None, "fault": "x is null"},
+        }
+
+    answer_with(page, "**/check/raw?*", empty)
+    page.goto("/api/ui#/sources")
+    dry = page.locator("section:has(#source-demo) details.dry")
+    dry.locator("summary").click()
+    dry.get_by_label("Job id").fill("job-1")
+    page.keyboard.press("Enter")
+    rows = dry.get_by_role("region", name="Expressions").locator("tbody tr")
+    expect(rows.filter(has_text="status")).to_contain_text("processing")
+    expect(rows.filter(has_text="note")).to_contain_text("nullNothing in the body fits")
+    expect(rows.filter(has_text="length(x)")).to_contain_text("x is null")
 
 
 def test_every_fault_stands_at_its_field(page: Page) -> None:

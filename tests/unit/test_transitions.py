@@ -274,6 +274,8 @@ def test_polls_that_fail_are_counted_over_the_run_and_those_of_hints_noted() -> 
     assert change is not None
     assert change.row.hinted_at == soon
     assert events(change) == ["hinted"]
+    again = now.model_copy(update={"resumed": True})
+    assert events(transitions.polled(again, now.run, BUSY, soon)) == []
 
 
 def worth(
