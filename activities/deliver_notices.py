@@ -43,8 +43,14 @@ from domain.notices.outbox import (
 bp = df.Blueprint()
 
 _SECONDS = 25.0
+_ENTRIES = 100_000
+"""Notices that a look knows of. Those that rest must not hide one that is due."""
+
 _OWNERS = 200
 """Monitors whose notices are told of one by one in a look."""
+
+_TOGETHER = 10_000
+"""Monitors that digests tell of in a look."""
 
 _UNUSABLE_AGAIN = timedelta(minutes=15)
 
@@ -98,7 +104,7 @@ class _Look:
     def deliver(self) -> datetime | None:
         """Send what is due; when to look again, None if nothing waits."""
         now, channels = self._services.now(), self._services.sources.channels
-        entries = self._outbox.waiting(self._name)
+        entries = self._outbox.waiting(self._name, _ENTRIES)
         if not entries:
             self.sent.clear()
             self.gone = self._name not in channels.names
@@ -107,7 +113,7 @@ class _Look:
         if not self.sent and self._state.next_at and now < self._state.next_at:
             return self._state.next_at
         chosen, later = sift(entries, self._state.quiet, now)
-        some = first_owners(chosen, _OWNERS)
+        some = first_owners(chosen, _OWNERS, _TOGETHER)
         items, stale, awaited = self._outbox.items(self._name, some)
         self._outbox.drop(self._name, stale)
         items = self._without_sent(items)

@@ -29,7 +29,7 @@ from domain.monitors import transitions
 from domain.monitors.cleanup import CleanupProgress, seen_hub
 from domain.monitors.instance import ENDED, Instance
 from domain.monitors.monitor import MonitorRow
-from domain.monitors.recovery import effective_row
+from domain.monitors.recovery import REMOVED, effective_row
 from domain.monitors.sweep import SweepTurn
 from domain.notices.delivery import DeliveryProgress
 from domain.sources.source import Source
@@ -220,7 +220,7 @@ async def remove_earlier(
                 return
             if not told:
                 with _errors():
-                    await client.terminate(row.id, "Removed to free a stuck monitor.")
+                    await client.terminate(row.id, REMOVED)
                 told = True
     raise StoreUnavailable("the task hub did not end the stuck instance")
 

@@ -206,23 +206,19 @@ class Outbox:
             yield channel
             after = f"{channel}!"  # the character after the space
 
-    def waiting(self, channel: str, after: str = "", limit: int = COUNTED) -> list[Entry]:
+    def waiting(self, channel: str, limit: int = COUNTED) -> list[Entry]:
         """The entries of the notices that wait for a channel, in the order of their keys."""
-        return [entry for entry, _ in self._entries(OUTBOX, channel, after, limit)]
+        return list(self._entries(OUTBOX, channel, limit=limit))
 
     def given_up(self, channel: str, owner: str = "", limit: int = COUNTED) -> list[Entry]:
         """The entries of the notices that a channel was given up for."""
         after = f"{channel} {owner} " if owner else ""
-        found = [entry for entry, _ in self._entries(GIVEN_UP, channel, after, limit)]
+        found = self._entries(GIVEN_UP, channel, after, limit)
         return [each for each in found if not owner or each.owner == owner]
 
-    def key(self, channel: str, entry: Entry) -> str:
-        """The key after which `waiting` goes on."""
-        return _index_key(channel, entry)
-
     def _entries(
-        self, partition: str, channel: str, after: str, limit: int
-    ) -> Iterator[tuple[Entry, str]]:
+        self, partition: str, channel: str, after: str = "", limit: int = COUNTED
+    ) -> Iterator[Entry]:
         where = "PartitionKey eq @p and RowKey gt @after and RowKey lt @end"
         begin = after or f"{channel} "
         values = {"p": partition, "after": begin, "end": f"{channel}!"}
@@ -230,7 +226,7 @@ class Outbox:
             with reading():
                 keys = ("owner", "run", "number", "group", "writtenAt")
                 entry = Entry(*(entity[key] for key in keys))
-            yield entry, entity["RowKey"]
+            yield entry
 
     def items(
         self, channel: str, entries: Sequence[Entry]

@@ -134,6 +134,7 @@ class Sweeper:
         written = await at_store(monitors.change, row.id, take, known)
         if written is None:
             return True
+        await hub.wake_delivery(self._client, self._services, written.told)
         if written.now.looked_at != written.before.looked_at:
             self.changed += 1
         if written.now.raw_status != written.before.raw_status:

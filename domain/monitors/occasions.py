@@ -19,7 +19,7 @@ def of_end(row: MonitorRow) -> Notice:
 
 
 def of_poll(before: MonitorRow, now: MonitorRow, at: datetime) -> list[Notice]:
-    """The notices of what a poll at that time changed."""
+    """The notices of what a poll, or a sweep, at that time changed."""
     found = []
     if now.blind != before.blind:
         found.append(Event.BLIND if now.blind else Event.SEEN)

@@ -2,7 +2,8 @@
 
 1. A final row needs only its indexes brought in line.
 2. An instance that was terminated ends the watch: `Terminated`. So does an instance that polled in
-   this task hub and is gone: somebody purged it.
+   this task hub and is gone: somebody purged it. Not so one that the app itself removed for a new
+   run: two callers that do that at once may hit the instance of the new run.
 3. A live row whose instance is otherwise missing, failed, or of an earlier run is started again. So
    a claim that never started recovers, and so does a lost task hub. Nothing is done within a minute
    of the start: the caller may be about to start the instance.
@@ -28,6 +29,9 @@ CLAIM_GRACE = timedelta(minutes=15)
 """How long a start may take to its claim: the host ends a function after ten minutes."""
 
 STALE_AFTER_INTERVALS = 3
+
+REMOVED = "Removed to free a stuck monitor."
+"""The reason that the app gives when it terminates the instance of an earlier run."""
 
 
 class Recovery(StrEnum):
@@ -61,7 +65,7 @@ def effective_row(
         if hub_since is None or not polled_since(row, hub_since):
             return row
         reason, at = "Its instance was removed through the management API.", None
-    elif instance.run == row.run and instance.terminated:
+    elif instance.run == row.run and instance.terminated and instance.reason != REMOVED:
         reason, at = (
             instance.reason or "Terminated through the management API.",
             instance.updated_at,

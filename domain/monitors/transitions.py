@@ -170,7 +170,8 @@ def swept(current: MonitorRow, run: int, sight: Sight, look: Look, at: datetime)
     if not update:
         return None
     row = current.model_copy(update=update)
-    return Change(row, log.status_swept(current, row))
+    row = row.model_copy(update={"milestone": occasions.milestone(row)})
+    return Change(row, log.status_swept(current, row), occasions.of_poll(current, row, look.at))
 
 
 def stop_asked(current: MonitorRow, stop: StopRequest) -> Change | None:

@@ -118,17 +118,24 @@ def sift(
     return sorted(chosen), min(later, default=None)
 
 
-def first_owners(entries: Sequence[Entry], limit: int) -> list[Entry]:
-    """The entries of the monitors to tell of now: of those that wait for single messages, some.
+def first_owners(entries: Sequence[Entry], single: int, together: int) -> list[Entry]:
+    """The entries of the monitors to tell of now; those that waited longest come first.
 
-    Those that waited longest come first. Notices that are told of together are not counted.
+    Args:
+        entries: Those that are due.
+        single: How many monitors to take that wait for a single message.
+        together: How many of the others.
     """
-    single: dict[str, datetime] = {}
+    alone = {entry.owner for entry in entries if not entry.group}
+    oldest: dict[str, datetime] = {}
     for entry in entries:
-        if not entry.group:
-            single[entry.owner] = min(entry.written_at, single.get(entry.owner, entry.written_at))
-    late = set(sorted(single, key=single.__getitem__)[limit:])
-    return [entry for entry in entries if entry.owner not in late]
+        oldest[entry.owner] = min(entry.written_at, oldest.get(entry.owner, entry.written_at))
+    in_turn = sorted(oldest, key=oldest.__getitem__)
+    taken = {
+        *[owner for owner in in_turn if owner in alone][:single],
+        *[owner for owner in in_turn if owner not in alone][:together],
+    }
+    return [entry for entry in entries if entry.owner in taken]
 
 
 class Queue:

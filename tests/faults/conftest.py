@@ -50,11 +50,11 @@ class Rig:
 
 
 @contextmanager
-def working(folder: Path, connection: str) -> Iterator[Rig]:
+def working(folder: Path, connection: str, channels: str = "") -> Iterator[Rig]:
     """A rig that is started, with its files in the folder, on that storage."""
     with FaultySource() as source:
         sources = folder / "sources.toml"
-        sources.write_text(_SOURCE.format(url=source.url))
+        sources.write_text(_SOURCE.format(url=source.url) + channels)
         host = Host(folder / "hub.db", folder / "host.log")
         host.environment = {
             "AzureWebJobsStorage": connection,

@@ -6,7 +6,7 @@ import pytest
 
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import State
-from domain.monitors.recovery import effective_row
+from domain.monitors.recovery import REMOVED, effective_row
 from tests.unit.rows import NOW, row
 
 LATER = NOW + timedelta(hours=1)
@@ -26,6 +26,7 @@ def test_a_live_row_whose_instance_was_terminated_is_terminated(status: str) -> 
         Instance("Completed", 2, None),
         Instance("Terminated", 1, "an earlier run"),
         Instance("Terminated", None, "no monitor"),
+        Instance("Terminated", 2, REMOVED),  # a caller that was late meant the run before
     ],
 )
 def test_any_other_instance_leaves_the_row_as_it_is(instance: Instance | None) -> None:

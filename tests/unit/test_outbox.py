@@ -120,13 +120,20 @@ def test_what_is_looked_at_now(
     assert at == (None if later is None else NOW + timedelta(seconds=later))
 
 
-def test_of_many_single_messages_the_oldest_come_first_and_digests_are_not_counted() -> None:
+def test_of_many_monitors_those_that_waited_longest_come_first() -> None:
     entries = [
         *(entry(f"m{n}", 1, seconds=n) for n in range(5)),
-        *(entry(f"d{n}", 1, BLIND) for n in range(5)),
+        entry("m4", 2, BLIND),
+        *(entry(f"d{n}", 1, BLIND, n) for n in range(5)),
     ]
-    assert names(first_owners(entries, 2)) == ["m31", "m41", *(f"d{n}1" for n in range(5))]
-    assert first_owners(entries, 9) == entries
+    assert names(first_owners(entries, 2, 9)) == [
+        "m31",
+        "m41",
+        "m42",
+        *(f"d{n}1" for n in range(5)),
+    ]
+    assert names(first_owners(entries, 1, 2)) == ["m41", "m42", "d31", "d41"]
+    assert first_owners(entries, 9, 9) == entries
 
 
 def drained(queue: Queue) -> list[list[str]]:
@@ -209,7 +216,7 @@ def test_a_receiver_that_was_down_is_tried_with_single_notices_the_untried_first
 def test_ten_thousand_monitors_that_can_not_be_seen_are_one_message() -> None:
     entries = [entry(f"m{n:05}", 1, BLIND, 90) for n in range(10_000)]
     chosen, later = sift(entries, {}, NOW)
-    assert (first_owners(chosen, 200), later) == (entries, None)
+    assert (first_owners(chosen, 200, 10_000), later) == (entries, None)
     queue = Queue([item(each.owner, 1, "blind") for each in chosen], NOW)
     digest = message_of([each.notice for each in queue.message()])
     assert (digest.type, digest.data["count"]) == ("jobmonitor.digest", 10_000)

@@ -1,5 +1,6 @@
 """Sweeps on the virtual clock: a sweep wakes, a poll decides, and a list may say anything."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from domain.monitors.sweep import Sweep
 from domain.outcome import Outcome, Poll
 from tests.api import Body, new_job_id
 from tests.conftest import Store
+from tests.faulty_source import FaultySource
 from tests.virtual.conftest import Lab, laboratory, source
 from tests.virtual.test_time import DONE, RUNNING
 from tests.virtual.test_who import told
@@ -927,3 +929,24 @@ def test_parts_that_take_long_are_gone_on_with(lab: Swept, monkeypatch: pytest.M
     assert all(lab.polls(each) > before[each] for each in jobs)
     assert lab.sweep("single").jobs >= 10
     assert lab.state_of("single", jobs[-1]) == "Succeeded"
+
+
+def test_a_milestone_that_a_sweep_sees_is_told(lab: Swept, receiver: FaultySource) -> None:
+    steps = f'kind = "webhook"\nurl = "{receiver.url}"\nallow_http = true'
+    path = Path(os.environ["JOB_SOURCES_FILE"])
+    channel = f'\n[channels.steps]\n{steps}\nfilter = {{ events = ["progress"] }}\n'
+    path.write_text(path.read_text(encoding="utf-8") + channel, encoding="utf-8")
+    get_services.cache_clear()
+    job_id = new_job_id()
+    lab.source.jobs[job_id] = {"id": job_id, **RUNNING}
+    lab.names("full", job_id)
+    lab.begin(job_id, notify=["steps"])
+    polls = lab.polls(job_id)
+    lab.source.jobs[job_id] = {"id": job_id, **RUNNING, "progress": 60}
+    lab.host.advance(minutes=3, seconds=5)
+    [message] = receiver.requests
+    data = json.loads(message.body)["data"]
+    assert (data["event"], data["progress"]) == ("progress", 60)
+    lab.host.advance(minutes=3)
+    assert len(receiver.requests) == 1
+    assert lab.polls(job_id) == polls

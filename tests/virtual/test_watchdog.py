@@ -18,7 +18,7 @@ from domain import names
 from domain.monitors.decide import TIMER_EARLY
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow, State, Verdict
-from domain.monitors.recovery import Recovery
+from domain.monitors.recovery import REMOVED, Recovery
 from tests.api import new_job_id
 from tests.changes import terminate
 from tests.virtual.conftest import Lab
@@ -248,6 +248,22 @@ def test_a_task_hub_that_comes_back_does_not_touch_what_has_ended(lab: Lab) -> N
     lab.host.advance(hours=2)
     assert lab.state(job_id) == "Terminated"
     assert not [r for r in lab.source.requests if r.method == "POST"]
+
+
+def test_a_watch_that_a_late_caller_removed_for_a_new_run_goes_on(lab: Lab) -> None:
+    """I2: of two callers that free a monitor at once, one may hit the instance of the new run."""
+    job_id = new_job_id()
+    lab.source.behave(job_id, RUNNING)
+    lab.api.start(jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(minutes=2)
+    lab.host.terminate(f"demo.{job_id}", REMOVED)
+    lab.host.wait_for(f"demo.{job_id}", "Terminated", minutes=1)
+    assert lab.api.get(f"demo.{job_id}")["monitor"]["state"] == "Monitoring"
+    lab.host.advance(minutes=6)
+    assert lab.host.status(f"demo.{job_id}")["runtimeStatus"] == "Running"
+    lab.source.behave(job_id, DONE)
+    lab.host.run_until(lab.ended(job_id), minutes=2)
+    assert lab.state(job_id) == "Succeeded"
 
 
 def test_a_stuck_monitor_is_freed_by_a_restart(lab: Lab) -> None:
