@@ -269,13 +269,13 @@ class _Look:
                 }
             )
             self._monitors.note(item.entry, self._name, told, words)
+            self.sent.discard(item.notice.id)
 
         if len(items) == 1:
             note(items[0])
         else:
             list(readers.map(note, items))
         self._outbox.settle_many(self._name, [item.entry for item in items])
-        self.sent -= {item.notice.id for item in items}
         for item in items:
             self._trim(item.entry)
 
