@@ -20,6 +20,7 @@ import azure.durable_functions as df
 
 from adapters.event_log import log_event
 from adapters.monitor_list import readers
+from adapters.outbox import COUNTED, TROUBLE
 from adapters.services import Services, get_services
 from domain import names
 from domain.errors import ChannelDisabled, NoSuchChannel, StoreUnavailable
@@ -104,19 +105,17 @@ class _Look:
     def deliver(self) -> datetime | None:
         """Send what is due; when to look again, None if nothing waits."""
         now, channels = self._services.now(), self._services.sources.channels
-        entries = self._outbox.waiting(self._name, _ENTRIES)
+        entries = self._note_sent(self._outbox.waiting(self._name, _ENTRIES))
         if not entries:
-            self.sent.clear()
             self.gone = self._name not in channels.names
             return None
         self._state = self._outbox.state(self._name)
-        if not self.sent and self._state.next_at and now < self._state.next_at:
+        if self._state.next_at and now < self._state.next_at:
             return self._state.next_at
         chosen, later = sift(entries, self._state.quiet, now)
         some = first_owners(chosen, _OWNERS, _TOGETHER)
         items, stale, awaited = self._outbox.items(self._name, some)
         self._outbox.drop(self._name, stale)
-        items = self._without_sent(items)
         try:
             channel = channels.get(self._name)
         except (NoSuchChannel, ChannelDisabled) as fault:
@@ -126,11 +125,23 @@ class _Look:
         more = now if len(some) < len(chosen) else None
         return min((at for at in (later, awaited, again, more) if at), default=None)
 
-    def _without_sent(self, items: list[Item]) -> list[Item]:
-        done = [each for each in items if each.notice.id in self.sent]
-        left = [each for each in items if each.notice.id not in self.sent]
-        self._delivered(done, "delivered")
-        return left
+    def _note_sent(self, entries: list[Entry]) -> list[Entry]:
+        """Note what an earlier look delivered, before anything else; the entries of the rest."""
+        if not self.sent:
+            return entries
+        names = {each.rpartition("/")[0] for each in self.sent}
+        known = [
+            each
+            for each in entries
+            if f"{each.owner}/{each.run}/{each.number}" in names or each.owner == TROUBLE
+        ]
+        items, _, _ = self._outbox.items(self._name, known)
+        sent = [each for each in items if each.notice.id in self.sent]
+        self._delivered(sent, "delivered")
+        if len(entries) < COUNTED:
+            self.sent.clear()  # all others were noted after all
+        noted = {each.entry[:3] for each in sent}
+        return [each for each in entries if each[:3] not in noted]
 
     def _without_filtered(self, items: list[Item], channel: Channel) -> list[Item]:
         left = []
@@ -275,13 +286,13 @@ class _Look:
                 }
             )
             self._monitors.note(item.entry, self._name, told, words)
+            self.sent.discard(item.notice.id)
 
         if len(items) == 1:
             note(items[0])
         else:
             list(readers.map(note, items))
         self._outbox.settle_many(self._name, [item.entry for item in items])
-        self.sent -= {item.notice.id for item in items}
         for item in items:
             self._trim(item.entry)
 

@@ -10,6 +10,7 @@ import pytest
 from activities.deliver_notices import look
 from adapters.outbox import GIVEN_UP, Addressed, Outbox
 from adapters.services import Services, get_services
+from domain.errors import StoreUnavailable
 from domain.notices.delivery import ChannelState, DeliveryProgress, Told
 from domain.notices.notice import Event, Notice
 from domain.notices.outbox import Entry
@@ -42,20 +43,25 @@ def services(
     get_services.cache_clear()
 
 
-def addressed(owner: str) -> list[Addressed]:
+def addressed(owner: str, event: Event = Event.ENDED) -> list[Addressed]:
     at = datetime.now(UTC)
-    notice = Notice(event=Event.ENDED, at=at, monitor_id=owner, run=1, state="Failed")
+    notice = Notice(event=event, at=at, monitor_id=owner, run=1, state="Failed")
     return [Addressed(notice.numbered(1), 1, 1, ["ops"])]
 
 
-def announce(services: Services, ago: timedelta = timedelta(0), owner: str = OWNER) -> None:
+def announce(
+    services: Services,
+    ago: timedelta = timedelta(0),
+    owner: str = OWNER,
+    event: Event = Event.ENDED,
+) -> None:
     writer = Outbox(services.monitors._table, lambda: services.now() - ago)
-    writer.announce(owner, addressed(owner))
+    writer.announce(owner, addressed(owner, event))
 
 
-def write(services: Services, owner: str = OWNER) -> Entry:
+def write(services: Services, owner: str = OWNER, event: Event = Event.ENDED) -> Entry:
     """Write a notice whose entry in the index is there."""
-    operations = services.monitors.outbox.operations(owner, addressed(owner))
+    operations = services.monitors.outbox.operations(owner, addressed(owner, event))
     assert services.monitors._table.commit([*operations])
     [entry] = [each for each in services.monitors.outbox.waiting("ops") if each.owner == owner]
     return entry
@@ -163,3 +169,26 @@ def test_all_that_waited_a_day_for_a_receiver_that_is_gone_is_given_up(
     assert len(server.requests) == 1  # which failed for all
     assert [each.owner for each in outbox.given_up("ops")] == ["demo.a", "demo.b", "demo.c"]
     assert [each.owner for each in outbox.waiting("ops")] == ["demo.d"]
+
+
+def test_a_look_carries_along_what_it_could_not_note_alone(
+    services: Services, server: FaultySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        announce(services, DAY, f"demo.{name}", Event.BLIND)
+        write(services, f"demo.{name}", Event.BLIND)
+    note = services.monitors.note
+
+    def fails(entry: Entry, *args: Any) -> bool:
+        if entry.owner == "demo.c":
+            raise StoreUnavailable("away")
+        return note(entry, *args)
+
+    with monkeypatch.context() as during:
+        during.setattr(services.monitors, "note", fails)
+        progress = look(services, DeliveryProgress(channel="ops"))
+    assert [each.split("/")[0] for each in progress.sent] == ["demo.c"]
+    assert look(services, progress).sent == ()  # at once, though the next digest waits
+    told = [services.monitors.outbox.find(f"demo.{name}", 1, 1) for name in "abc"]
+    assert [each and each.told["ops"].state for each in told] == ["delivered"] * 3
+    assert len(server.requests) == 1
