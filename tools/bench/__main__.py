@@ -2,30 +2,12 @@
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from multiprocessing import get_context
 
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench.figures import Figure
-
-_PARTS = {
-    "whole": "whole",
-    "engine": "engine",
-    "sources": "sources",
-    "store": "slow_store",
-    "price": "price",
-    "peers": "peers.compare",
-    "scale": "scale",
-    "ended": "ended",
-}
-"""The module of each part. Its imports are its own, since a process loads one app only."""
-
-
-def _run(part: str) -> list[Figure]:
-    figures: list[Figure] = import_module(f"tools.bench.{_PARTS[part]}").run()
-    return figures
+from tools.bench.parts import PARTS, run
 
 
 def main() -> None:
@@ -34,7 +16,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=_PARTS,
+        choices=PARTS,
         default=["whole", "engine", "sources", "store", "price"],
     )
     table = Table(title="Figures of this machine, at this moment")
@@ -45,7 +27,7 @@ def main() -> None:
     clean = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
     with clean as pool:
         for part in parts:
-            for figure in pool.submit(_run, part).result():
+            for figure in pool.submit(run, part).result():
                 table.add_row(figure.name, f"{figure.value:,.2f}", figure.unit)
             table.add_section()
     Console(width=100).print(table)
