@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -921,8 +922,14 @@ def test_parts_that_take_long_are_gone_on_with(lab: Swept, monkeypatch: pytest.M
     jobs = [f"{new_job_id()}" for _ in range(11)]
     lab.source.jobs |= {each: {"id": each, **RUNNING} for each in jobs}
     lab.begin(*jobs, source="single")
-    late = iter([False, False, True] * 100)
-    monkeypatch.setattr(Sweeper, "late", property(lambda _: next(late, False)))
+    checks: WeakKeyDictionary[Sweeper, int] = WeakKeyDictionary()
+
+    def late(sweeper: Sweeper) -> bool:
+        """An activity is late at its fifth check, and stays so."""
+        checks[sweeper] = checks.get(sweeper, 0) + 1
+        return checks[sweeper] > 4
+
+    monkeypatch.setattr(Sweeper, "late", property(late))
     before = {each: lab.polls(each) for each in jobs}
     lab.source.jobs[jobs[-1]] |= DONE
     lab.host.advance(minutes=2)
