@@ -103,4 +103,4 @@ def test_an_id_of_the_app_gets_its_orchestrator(
     assert name == IDS[id_]
     assert now == (status if stays else "Running")
     assert (input_ == before) is stays
-    assert there.events == ([(id_, names.NOTICES)] if stays and name == names.DELIVERY else [])
+    assert there.events == ([(id_, names.NOTICES)] if name == names.DELIVERY else [])
