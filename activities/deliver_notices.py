@@ -20,7 +20,7 @@ import azure.durable_functions as df
 
 from adapters.event_log import log_event
 from adapters.monitor_list import readers
-from adapters.outbox import COUNTED, TROUBLE
+from adapters.outbox import TROUBLE
 from adapters.services import Services, get_services
 from domain import names
 from domain.errors import ChannelDisabled, NoSuchChannel, StoreUnavailable
@@ -138,7 +138,7 @@ class _Look:
         items, _, _ = self._outbox.items(self._name, known)
         sent = [each for each in items if each.notice.id in self.sent]
         self._delivered(sent, "delivered")
-        if len(entries) < COUNTED:
+        if len(entries) < _ENTRIES:
             self.sent.clear()  # all others were noted after all
         noted = {each.entry[:3] for each in sent}
         return [each for each in entries if each[:3] not in noted]
