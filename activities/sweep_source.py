@@ -269,7 +269,7 @@ def look_of(sweep: Sweep, source: Source, now: datetime) -> Look:
     return Look(
         now,
         timedelta(seconds=source.progress_seconds),
-        listing=source.sweep == "list" and source.list is not None and source.list.is_complete,
+        listing=source.lists_all,
         hub_since=sweep.hub_since,
         again_since=sweep.again_since,
     )

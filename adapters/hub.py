@@ -110,7 +110,7 @@ async def hub_since(client: df.DurableOrchestrationClient, services: Services) -
     status = await _status(client, names.CLEANUP_INSTANCE)
     if status is None or _is_foreign(status, names.PERIODIC_CLEANUP):
         return None
-    seen = seen_hub(known, _progress(status), services.now())
+    seen = seen_hub(known, _progress(status.input_), services.now())
     if seen != known:
         await at_store(services.app_state.note_hub, seen)
     return seen.since
@@ -267,7 +267,7 @@ async def cleanup(client: df.DurableOrchestrationClient) -> tuple[str, CleanupPr
     status = await _status(client, names.CLEANUP_INSTANCE)
     if status is None or _is_foreign(status, names.PERIODIC_CLEANUP):
         return None
-    return status.runtime_status.value, _read_progress(status.custom_status)
+    return status.runtime_status.value, _progress(status.custom_status)
 
 
 async def ensure_cleanup(
@@ -285,9 +285,9 @@ async def ensure_cleanup(
     foreign = status is not None and _is_foreign(status, names.PERIODIC_CLEANUP)
     if status is not None and status.runtime_status.value not in ENDED:
         if not foreign:
-            return _read_progress(status.custom_status)
+            return _progress(status.custom_status)
         await _end_and_purge(client, services, names.CLEANUP_INSTANCE)
-    progress = _progress(status) if status and not foreign else CleanupProgress()
+    progress = _progress(status.input_) if status and not foreign else CleanupProgress()
     if progress.hub is None:
         progress = progress.model_copy(update={"hub": services.now().isoformat()})
     await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
@@ -414,12 +414,7 @@ async def _status(client: df.DurableOrchestrationClient, instance_id: str) -> An
     raise StoreUnavailable("the task hub did not answer for an instance that it has")
 
 
-def _progress(status: Any) -> CleanupProgress:
-    """The input of the cleanup's instance."""
-    return _read_progress(status.input_)
-
-
-def _read_progress(value: object) -> CleanupProgress:
+def _progress(value: object) -> CleanupProgress:
     """The progress of a cleanup; one that somebody crafted counts as none."""
     try:
         return CleanupProgress.model_validate(_object(value) or {})

@@ -178,7 +178,7 @@ def net_of(source: Source) -> Net | None:
     return Net(
         timedelta(seconds=source.safety_seconds),
         timedelta(seconds=source.poll_interval_seconds),
-        listing=source.sweep == "list" and source.list is not None and source.list.is_complete,
+        listing=source.lists_all,
     )
 
 

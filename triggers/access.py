@@ -118,7 +118,7 @@ def roles_of(req: func.HttpRequest) -> set[Role]:
 
 def _foreign(req: func.HttpRequest) -> Iterator[str]:
     """What a change lacks that a cookie, and not a token in a header, may have signed in."""
-    headers = {name.lower(): value for name, value in req.headers.items()}
+    headers = req.headers
     token = headers.get("authorization", "").lower().startswith("bearer ")
     if req.method in _READING or token or "x-zumo-auth" in headers:
         return

@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
+from domain.monitors.batch import KEY_PATTERN
 from domain.monitors.monitor_id import PATTERN
 from domain.sources.file import NAME
 from domain.wire import WireModel
@@ -77,7 +78,7 @@ _READ_HEADERS: dict[str, Json] = {
     "Idempotency-Key": {
         "description": "A name for this request that its repetitions bring, too. For 24 hours they "
         "get the answer of the first, and start nothing again.",
-        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        "schema": {"type": "string", "pattern": KEY_PATTERN},
     },
     "WebHook-Request-Origin": {
         "required": True,

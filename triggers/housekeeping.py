@@ -78,12 +78,10 @@ async def show_housekeeping(
 
 def _shown(runtime_status: str, progress: CleanupProgress) -> ShownCleanup:
     lasts = progress.last_run_at and runtime_status == "Running" and not progress.more
-    error = progress.last_error
     return ShownCleanup(
         runtime_status=runtime_status,
         next_run_at=progress.last_run_at + INTERVAL if progress.last_run_at and lasts else None,
-        # The rest shows the code of the host.
-        last_error=error.partition("\n")[0].strip() if error else None,
+        last_error=progress.shown_error,
         **progress.model_dump(
             include={"runs", "last_run_at", "instances", "monitors", "failed", "more"}
         ),

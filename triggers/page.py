@@ -95,5 +95,5 @@ def _file(req: func.HttpRequest, name: str) -> func.HttpResponse:
 
 def _tags(req: func.HttpRequest) -> set[str]:
     """The tags of the copies that the caller has; a proxy may have made them weak."""
-    told = next((v for n, v in req.headers.items() if n.lower() == "if-none-match"), "")
+    told = req.headers.get("If-None-Match", "")
     return {tag.strip().removeprefix("W/") for tag in told.split(",")}

@@ -5,7 +5,7 @@ in Azure a body without a length. The app reads neither on any host, and so beha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import azure.functions as func
@@ -28,6 +28,7 @@ _KEY = re.compile(r'"?([!-~]{1,255}?)"?')
 _WORDS = {"extra_forbidden": "is not known here"}
 
 Query = TypeVar("Query", bound=WireModel)
+Read = TypeVar("Read")
 
 
 def _digits(value: object) -> object:
@@ -69,6 +70,17 @@ def read_body(req: func.HttpRequest, limit: int = BODY_LIMIT) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge(f"The body is over {limit} bytes.")
     return body
+
+
+def read_with(faults: Sequence[Fault], read: Callable[[], Read]) -> Read:
+    """What `read` gives; InvalidInput names its faults, and those found before."""
+    try:
+        result = read()
+    except InvalidInput as error:
+        raise InvalidInput([*faults, *error.faults]) from None
+    if faults:
+        raise InvalidInput(faults)
+    return result
 
 
 def read_query(

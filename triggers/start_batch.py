@@ -23,13 +23,21 @@ from adapters.services import Services, get_services
 from adapters.threads import at_store
 from domain.errors import BodyTooLarge, Fault, InvalidInput, JobMonitorError
 from domain.monitors.batch import STARTS, Item, StartBatch, parse_batch
+from domain.monitors.start import parse_start
 from domain.wire import WireModel
 from triggers.access import Role, requires
 from triggers.answers import Problem, answers_problems, json_answer, problem
 from triggers.links import CheckStatus
 from triggers.operation import Answer, operation
-from triggers.requests import BODY_LIMIT, KEY_HEADER, read_body, read_key, unknown_parameters
-from triggers.start_monitor import Call, begin, read_start
+from triggers.requests import (
+    BODY_LIMIT,
+    KEY_HEADER,
+    read_body,
+    read_key,
+    read_with,
+    unknown_parameters,
+)
+from triggers.start_monitor import Call, begin
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -85,21 +93,10 @@ async def start_batch(
     if req.headers.get(KEY_HEADER) is not None:
         faults.append(Fault(KEY_HEADER, "is not read here: give each start an idempotencyKey"))
     services = await at_store(get_services)
-    items = _items(body, faults)
+    items = read_with(faults, lambda: parse_batch(body))
     answers = await _in_turn([_read(req, client, services, item) for item in items])
     shown = [{"status": a.status_code, "body": json.loads(a.get_body())} for a in answers]
     return json_answer(HTTPStatus.OK, {"answers": shown})
-
-
-def _items(body: bytes, faults: list[Fault]) -> list[Item]:
-    """The starts; InvalidInput names the faults of the frame, and those found before."""
-    try:
-        items = parse_batch(body)
-    except InvalidInput as error:
-        raise InvalidInput([*faults, *error.faults]) from None
-    if faults:
-        raise InvalidInput(faults)
-    return items
 
 
 def _read(
@@ -111,9 +108,10 @@ def _read(
     faults: list[Fault] = []
     key = read_key(item.key, "idempotencyKey", faults)
     try:
-        return Call(req, client, services, item.body, read_start(item.body, services, faults), key)
+        start = read_with(faults, lambda: parse_start(item.body, services.sources, services.now()))
     except InvalidInput as error:
         return error
+    return Call(req, client, services, item.body, start, key)
 
 
 async def _in_turn(calls: Iterable[Call | JobMonitorError]) -> list[func.HttpResponse]:

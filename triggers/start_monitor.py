@@ -14,7 +14,6 @@
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -38,7 +37,7 @@ from triggers.access import Role, caller, requires
 from triggers.answers import answers_problems, problem
 from triggers.links import STARTED, CheckStatus, check_status
 from triggers.operation import Answer, operation
-from triggers.requests import KEY_HEADER, read_body, read_key, unknown_parameters
+from triggers.requests import KEY_HEADER, read_body, read_key, read_with, unknown_parameters
 
 bp = df.Blueprint()
 log = logging.getLogger(__name__)
@@ -114,19 +113,8 @@ async def start_monitor(
     faults = unknown_parameters(req)
     key = read_key(req.headers.get(KEY_HEADER), KEY_HEADER, faults)
     services = await at_store(get_services)
-    start = read_start(body, services, faults)
+    start = read_with(faults, lambda: parse_start(body, services.sources, services.now()))
     return await begin(Call(req, client, services, body, start, key))
-
-
-def read_start(body: bytes, services: Services, faults: Sequence[Fault]) -> Start:
-    """The start that a body is; InvalidInput names its faults, and those found before."""
-    try:
-        start = parse_start(body, services.sources, services.now())
-    except InvalidInput as error:
-        raise InvalidInput([*faults, *error.faults]) from None
-    if faults:
-        raise InvalidInput(faults)
-    return start
 
 
 async def begin(call: Call) -> func.HttpResponse:

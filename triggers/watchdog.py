@@ -102,8 +102,7 @@ async def _tell_failure(
 ) -> None:
     """Note that a run failed, and wake the deliveries if store and hub can be reached."""
     with suppress(JobMonitorError):  # the log tells of the failure in any case
-        note = partial(services.app_state.note_run, failed_at=services.now(), detail=what)
-        await at_store(note)
+        await at_store(services.app_state.note_run, failed_at=services.now(), detail=what)
         await _note_trouble(services, Part.WATCHDOG, f"The watchdog fails: {what}")
         await _wake_deliveries(client, services)
 
@@ -169,9 +168,15 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     ends = await at_store(services.app_state.take_ends)
     census = take_census(seen, ends)
     _log_census(census, whole=whole, unchecked=unchecked)
-    note = partial(services.app_state.note_run, ended_at=services.now(), complete=whole)
-    flags = {"live": census.live, "blind": census.blind, "stale": census.stale}
-    await at_store(partial(note, unchecked=unchecked, **flags))
+    await at_store(
+        services.app_state.note_run,
+        ended_at=services.now(),
+        complete=whole,
+        live=census.live,
+        blind=census.blind,
+        stale=census.stale,
+        unchecked=unchecked,
+    )
     return unchecked
 
 

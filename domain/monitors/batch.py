@@ -13,6 +13,9 @@ from domain.wire import WireModel
 STARTS = 100
 """The starts of one request at the most."""
 
+KEY_PATTERN = "^[!-~]{1,255}$"
+"""Of an Idempotency-Key."""
+
 _KEY = "idempotencyKey"
 
 
@@ -24,7 +27,7 @@ class BatchedStart(StartRequest):
             Idempotency-Key of a single start.
     """
 
-    idempotency_key: Annotated[str | None, Field(pattern="^[!-~]{1,255}$")] = None
+    idempotency_key: Annotated[str | None, Field(pattern=KEY_PATTERN)] = None
 
 
 class _Described:

@@ -61,6 +61,11 @@ class CleanupProgress(InternalModel):
     hub: Annotated[str, Field(pattern="^[0-9A-Za-z:.+-]{1,64}$")] | None = None
     last_error: Text | None = None
 
+    @property
+    def shown_error(self) -> str | None:
+        """The first line of that; the rest shows the code of the host."""
+        return self.last_error.partition("\n")[0].strip() if self.last_error else None
+
 
 class SeenHub(NamedTuple):
     """The task hub as somebody saw it, by its cleanup.

@@ -60,25 +60,19 @@ def resumed(row: MonitorRow, at: datetime, by: str | None = None) -> LogLine:
 
 def status_change(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
     """A line if the raw status changed, none if it did not or `now` knows less than `before`."""
-    if now.raw_status == before.raw_status or now.last_poll_at is None or now.polls < before.polls:
-        return []
-    line = LogLine(
-        at=now.last_poll_at,
-        run=now.run,
-        poll=now.polls,
-        event="status",
-        from_=before.raw_status,
-        to=now.raw_status,
-    )
-    return [line]
+    return [] if now.polls < before.polls else _status(before, now, now.last_poll_at)
 
 
 def status_swept(before: MonitorRow, now: MonitorRow) -> list[LogLine]:
     """A line if a sweep saw another raw status."""
-    if now.raw_status == before.raw_status or now.looked_at is None:
+    return _status(before, now, now.looked_at)
+
+
+def _status(before: MonitorRow, now: MonitorRow, at: datetime | None) -> list[LogLine]:
+    if now.raw_status == before.raw_status or at is None:
         return []
     change = {"from_": before.raw_status, "to": now.raw_status}
-    return [LogLine(at=now.looked_at, run=now.run, poll=now.polls, event="status", **change)]
+    return [LogLine(at=at, run=now.run, poll=now.polls, event="status", **change)]
 
 
 def sight(before: MonitorRow, now: MonitorRow) -> list[LogLine]:

@@ -1,6 +1,5 @@
 """The request that starts a monitor: parsed, checked whole, and compared with a live one."""
 
-import math
 import re
 import unicodedata
 from codecs import BOM_UTF8
@@ -30,7 +29,7 @@ from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from domain.sources.file import NAME, Sources
 from domain.sources.source import Source
-from domain.sources.tree import leaves
+from domain.sources.tree import json_has, leaves
 from domain.text import PRINTABLE, is_carriable
 from domain.wire import WireModel
 
@@ -71,9 +70,8 @@ def _valid_job_id(job_id: str, info: ValidationInfo) -> str:
 
 def _sendable(job: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """The job, unless JSON has no form for one of its numbers: 1e999 is read as infinity."""
-    for _, leaf in leaves(job):
-        if isinstance(leaf, float) and not math.isfinite(leaf):
-            raise ValueError("must not hold a number that is out of range")
+    if not all(json_has(leaf) for _, leaf in leaves(job)):
+        raise ValueError("must not hold a number that is out of range")
     return job
 
 

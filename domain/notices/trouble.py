@@ -46,8 +46,7 @@ class Trouble(InternalModel):
 def of_cleanup(progress: CleanupProgress, now: datetime) -> str | None:
     """The trouble that a cleanup has, by its progress; None for none."""
     if progress.last_error:
-        first = progress.last_error.partition("\n")[0].strip()  # the rest shows the host's code
-        return f"The cleanup fails: {first}"
+        return f"The cleanup fails: {progress.shown_error}"
     if progress.last_run_at and now - progress.last_run_at > SILENT_AFTER:
         return f"No cleanup has ended since {progress.last_run_at:%Y-%m-%d %H:%M} UTC"
     return None

@@ -23,10 +23,11 @@ from pydantic import field_validator as check
 from domain.sources.auth import Table
 from domain.sources.expression import Expression, JmesPath
 from domain.sources.request import LookEndpoint, Request, template_of
-from domain.sources.tree import leaves, map_texts
+from domain.sources.tree import json_has, leaves, map_texts
 from domain.sources.url import url_faults
 
 SINCE, UNTIL = "{since}", "{until}"
+_TIMES = {SINCE, UNTIL}
 _AHEAD = timedelta(days=1)
 """The time that `{until}` stands for, from now on: clocks differ, and zones do."""
 
@@ -279,16 +280,10 @@ def _holds_since(url: object, body: object) -> bool:
 def _body_faults(body: object) -> Iterator[str]:
     for path, leaf in leaves(body):
         where = ".".join(str(step) for step in path)
-        match leaf:
-            case str():
-                if {*_BRACES.findall(leaf)} - {SINCE, UNTIL} and "{job" in leaf:
-                    yield f"has a placeholder other than {SINCE} and {UNTIL} (at {where})"
-            case None | bool() | int():
-                pass
-            case float() if math.isfinite(leaf):
-                pass
-            case _:  # a date, say: TOML has them
-                yield f"holds a value that JSON does not have (at {where})"
+        if not json_has(leaf):
+            yield f"holds a value that JSON does not have (at {where})"
+        elif isinstance(leaf, str) and "{job" in leaf and not {*_BRACES.findall(leaf)} <= _TIMES:
+            yield f"has a placeholder other than {SINCE} and {UNTIL} (at {where})"
 
 
 def time_of(value: object) -> datetime | None:

@@ -12,7 +12,7 @@ from domain.outcome import Outcome, Poll
 from domain.sources.answer import Answer
 from domain.sources.listing import ListEndpoint, time_of
 from domain.sources.poll import read_item
-from domain.sources.rules import Kind, retry_after, rule_on
+from domain.sources.rules import Kind, asked_wait, rule_on
 from domain.sources.source import Source
 
 MAX_ITEMS = 20_000
@@ -75,10 +75,7 @@ def read_page(source: Source, at: str | None, answer: Answer, now: datetime) -> 
         raise ValueError(f"{source.name} has no list")
     ruling = rule_on(endpoint, answer)
     if ruling.kind is not Kind.OK:
-        throttled = ruling.kind is Kind.THROTTLED
-        wait = ruling.wait if throttled and ruling.wait is not None else None
-        if wait is None:
-            wait = retry_after(answer, now, throttled=throttled)
+        wait = asked_wait(ruling, answer, now)
         outcome = _TROUBLE.get(ruling.kind, Outcome.UNREACHABLE)
         return Page(trouble=outcome, whole=False, detail=answer.http_word, wait=wait)
     try:

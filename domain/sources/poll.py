@@ -24,7 +24,7 @@ from domain.sources.expression import Expression
 from domain.sources.job_id import JobId
 from domain.sources.listing import ListEndpoint
 from domain.sources.request import StatusEndpoint
-from domain.sources.rules import Kind, Ruling, retry_after, rule_on
+from domain.sources.rules import Kind, Ruling, asked_wait, rule_on
 from domain.sources.source import Source
 
 _LONGEST_NUMBER = 64  # characters; no progress needs more, and long ones are slow to read
@@ -83,9 +83,7 @@ def read_poll(source: Source, text: str, answer: Answer, now: datetime) -> Readi
     """
     job_id = source.job_id(text)
     ruling = rule_on(source.status, answer, job_id, source.outcomes)
-    throttled = ruling.kind is Kind.THROTTLED
-    wait = ruling.wait if throttled else None
-    retry = retry_after(answer, now, throttled=throttled) if wait is None else wait
+    retry = asked_wait(ruling, answer, now)
     poll, decided_by, found = _Reader(source, job_id, answer).read(ruling)
     return Reading(
         poll.model_copy(update={"retry_after_seconds": retry}), ruling, decided_by, found

@@ -95,6 +95,14 @@ def holds(rule: Expression, answer: Answer, job_id: JobId | None) -> object:
         return None
 
 
+def asked_wait(ruling: Ruling, answer: Answer, now: datetime) -> float | None:
+    """Seconds to wait, as the rule or the answer asks for; None if neither does."""
+    throttled = ruling.kind is Kind.THROTTLED
+    if throttled and ruling.wait is not None:
+        return ruling.wait
+    return retry_after(answer, now, throttled=throttled)
+
+
 def retry_after(answer: Answer, now: datetime, *, throttled: bool) -> float | None:
     """Seconds to wait, as the answer asks for; None if it asks for nothing that makes sense.
 

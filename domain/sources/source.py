@@ -135,6 +135,11 @@ class Source(Peer):
         """Whether a sweep looks at the jobs of this source."""
         return self.sweep in {"each", "list"}
 
+    @property
+    def lists_all(self) -> bool:
+        """Whether its sweep asks with a list that names every job that has not ended."""
+        return self.sweep == "list" and self.list is not None and self.list.is_complete
+
     def job_id(self, text: str) -> JobId:
         """A job's id as requests take it; raises InvalidInput unless it has the source's parts."""
         try:

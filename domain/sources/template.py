@@ -16,7 +16,6 @@ Other braces are text, for a body may be GraphQL.
 """
 
 import json
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import quote
@@ -26,7 +25,7 @@ from pydantic import JsonValue
 from domain.errors import Fault, InvalidInput
 from domain.sources.expression import Expression
 from domain.sources.job_id import PLACEHOLDER, WHOLE, JobId, in_text, in_value, named_in
-from domain.sources.tree import Path, leaves, map_texts
+from domain.sources.tree import Path, json_has, leaves, map_texts
 
 _MEMBER = re.compile(r"\{(job(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\}")
 _WHOLE = re.compile(r"\{(job\b.*)\}", re.DOTALL)
@@ -129,17 +128,12 @@ def body_faults(body: JsonValue, *, ids: Collection[str] | None) -> Iterator[str
     for path, leaf in leaves(body):
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         where = "".join(steps).lstrip(".")
-        match leaf:
-            case str():
-                fault = _job_fault(leaf) if ids is None else _about_fault(leaf, ids)
-                if fault:
-                    yield f"{fault} (at {where})" if path else fault
-            case None | bool() | int():
-                pass
-            case float() if math.isfinite(leaf):
-                pass
-            case _:  # a date, say: TOML has them
-                yield f"holds a value that JSON does not have (at {where})"
+        if not json_has(leaf):
+            yield f"holds a value that JSON does not have (at {where})"
+        elif isinstance(leaf, str):
+            fault = _job_fault(leaf) if ids is None else _about_fault(leaf, ids)
+            if fault:
+                yield f"{fault} (at {where})" if path else fault
 
 
 def url_template_faults(

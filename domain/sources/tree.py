@@ -1,5 +1,6 @@
 """Nested values as TOML and JSON have them: tables and lists, down to their leaves."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,13 @@ def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
                 yield from leaves(inner, (*path, number))
         case _:
             yield path, value
+
+
+def json_has(leaf: object) -> bool:
+    """Whether JSON has a form for a leaf. TOML has more, as dates, and Python, as infinity."""
+    if isinstance(leaf, float):
+        return math.isfinite(leaf)
+    return leaf is None or isinstance(leaf, str | int)
 
 
 def map_texts(value: Any, change: Callable[[str, Path], Any], path: Path = ()) -> Any:
