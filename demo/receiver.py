@@ -8,18 +8,17 @@ import base64
 import json
 import secrets
 import shutil
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from demo.part import ROOT
 from demo.ports import LOCALHOST
+from demo.serving import Serving
 
 CHANNEL = "demo"
 _CHANNEL_FILE = Path(__file__).with_name("channel.toml")
@@ -29,13 +28,13 @@ Tell = Callable[[dict[str, Any]], None]
 """Is told of each message that came with a right signature: a CloudEvent."""
 
 
-class Receiver:
+class Receiver(Serving[ThreadingHTTPServer]):
     """The server, on a free port from `with` to its end."""
 
     def __init__(self, tell: Tell) -> None:
         self._secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        self._server = ThreadingHTTPServer((LOCALHOST, 0), _handler(Webhook(self._secret), tell))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver")
+        handler = _handler(Webhook(self._secret), tell)
+        super().__init__(ThreadingHTTPServer((LOCALHOST, 0), handler))
 
     def settings(self, folder: Path) -> dict[str, str]:
         """The app settings for the sources of this repository and the channel.
@@ -52,20 +51,6 @@ class Receiver:
             "DEMO_RECEIVER_URL": f"http://{LOCALHOST}:{self._server.server_port}",
             "DEMO_WEBHOOK_SECRET": self._secret,
         }
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def in_words(event: dict[str, Any]) -> str:

@@ -24,9 +24,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import unquote
+
+from demo.serving import Serving
 
 HUGE = 50 * 1024 * 1024
 RETRY_DATE = "Fri, 02 Jan 2026 00:02:00 GMT"
@@ -58,7 +59,7 @@ Step = Answer | Callable[[], Answer]
 """A callable decides, or waits, while the request is in flight."""
 
 
-class FaultySource:
+class FaultySource(Serving["_Server"]):
     """The running server; `elsewhere` is where the behaviour "redirect-other" points.
 
     With a server's TLS context it speaks https. With `keep_alive` a connection lasts until the
@@ -82,10 +83,10 @@ class FaultySource:
         self._orders: dict[str, list[Step]] = {}
         self._lock = threading.Lock()
         self._scheme = "https" if tls else "http"
-        self._server = _Server(self)
+        server = _Server(self)
         if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        super().__init__(server, look_every=0.01)
 
     @property
     def url(self) -> str:
@@ -116,22 +117,10 @@ class FaultySource:
                 return None
             return steps.pop(0) if len(steps) > 1 else steps[0]
 
-    def __enter__(self) -> "FaultySource":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _let_go(self) -> None:
         self.closing.set()
-        self._server.shutdown()
         if self.keep_alive:
             self.hang_up()
-        self._server.server_close()  # waits for the handlers
-        self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):

@@ -8,14 +8,15 @@ import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
+
+from demo.serving import Serving
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
-class SlowStore:
+class SlowStore(Serving["_Server"]):
     """The running proxy.
 
     Attributes:
@@ -32,12 +33,11 @@ class SlowStore:
         self.answer: tuple[int, str, bytes] | None = None
         self.calls = self.most_at_once = self._at_once = 0
         self._lock = threading.Lock()
-        self._server = _Server(self, urlsplit(endpoint).netloc)
+        super().__init__(_Server(self, urlsplit(endpoint).netloc), look_every=0.01)
         here = f"127.0.0.1:{self._server.server_port}"
         self.connection = connection.replace(
             endpoint, endpoint.replace(urlsplit(endpoint).netloc, here)
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     def wait(self) -> None:
         """Let a call take its time."""
@@ -51,20 +51,6 @@ class SlowStore:
         """A call is over."""
         with self._lock:
             self._at_once -= 1
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):

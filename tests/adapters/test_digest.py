@@ -1,53 +1,29 @@
 """A source goes blind with all its monitors: the notices of all are one message at each channel."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from activities.deliver_notices import look
 from adapters.monitor_entities import row_entity
 from adapters.outbox import OUTBOX, Addressed, _index_entity
-from adapters.services import Services, get_services
+from adapters.services import Services
 from adapters.table import BATCH
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.occasions import of_poll
 from domain.notices.delivery import DeliveryProgress
 from domain.notices.outbox import Entry, group_of
-from tests.conftest import Store
-from tests.faulty_source import FaultySource, Reply
+from tests.faulty_source import FaultySource
 
 COUNT = 300
 AT = datetime.now(UTC) - timedelta(minutes=3)
-CHANNEL = """
-[channels.ops]
-kind = "webhook"
-url = "URL/ops"
-allow_http = true
-"""
-
-
-@pytest.fixture
-def services(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FaultySource
-) -> Iterator[Services]:
-    server.behave("submit", Reply(204))
-    file = tmp_path / "sources.toml"
-    file.write_text(CHANNEL.replace("URL", server.url), encoding="utf-8")
-    monkeypatch.setenv("JOB_SOURCES_FILE", str(file))
-    monkeypatch.setenv("AzureWebJobsStorage", store.new_account())
-    get_services.cache_clear()
-    yield get_services()
-    get_services.cache_clear()
 
 
 def go_blind(services: Services, count: int) -> None:
     """Write the rows of blind monitors with their notices, as the polls of all would."""
     table, outbox = services.monitors._table, services.monitors.outbox
-    table.ping()
 
     def write(number: int) -> Entry:
         row = MonitorRow(

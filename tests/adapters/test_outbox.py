@@ -1,46 +1,21 @@
 """The indexes of the outbox, while a look at a channel and other writers meet."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from activities.deliver_notices import look
 from adapters.outbox import GIVEN_UP, Addressed, Outbox
-from adapters.services import Services, get_services
+from adapters.services import Services
 from domain.errors import StoreUnavailable
 from domain.notices.delivery import ChannelState, DeliveryProgress, Told
 from domain.notices.notice import Event, Notice
 from domain.notices.outbox import Entry
-from tests.conftest import Store
 from tests.faulty_source import FaultySource, Reply
 
 OWNER = "demo.job-1"
 DAY, LONG_AGO = timedelta(days=1), timedelta(days=2)
-CHANNEL = """
-[channels.ops]
-kind = "webhook"
-url = "URL/ops"
-allow_http = true
-"""
-
-
-@pytest.fixture
-def services(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FaultySource
-) -> Iterator[Services]:
-    server.behave("submit", Reply(204))
-    file = tmp_path / "sources.toml"
-    file.write_text(CHANNEL.replace("URL", server.url), encoding="utf-8")
-    monkeypatch.setenv("JOB_SOURCES_FILE", str(file))
-    monkeypatch.setenv("AzureWebJobsStorage", store.new_account())
-    get_services.cache_clear()
-    services = get_services()
-    services.monitors.ping()
-    yield services
-    get_services.cache_clear()
 
 
 def addressed(owner: str, event: Event = Event.ENDED) -> list[Addressed]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from devhost.app import App
 from devhost.server import Server
 from devhost.testing import VirtualHost, load_once
 from tools.bench.figures import Figure, cpu_and_wall, spread
+from tools.bench.processes import memory_of
 
 _APP = Path(__file__).parent / "app"
 
@@ -40,14 +42,14 @@ async def _hold(app: App, state: Path, count: int, interval: int, rounds: int) -
     late: list[float] = sys.modules["function_app"].late
     server = Server(app, state)
     await server.start(0)
-    empty = _resident()
+    empty = memory_of(os.getpid())
     begin = datetime.now(UTC) + timedelta(seconds=count / 400)  # after the last start
     for number in range(count):
         due = (begin + timedelta(seconds=interval * number / count)).isoformat()
         input_ = {"polls": 0, "interval": interval, "due": due}
         server.engine.create("watch", f"m-{number}", json.dumps(json.dumps(input_)))
     await asyncio.sleep((begin - datetime.now(UTC)).total_seconds())
-    waiting = _resident() - empty
+    waiting = memory_of(os.getpid()) - empty
     await asyncio.sleep(interval)  # the first round is for warming up
     late.clear()
     with cpu_and_wall() as spent:
@@ -64,12 +66,6 @@ async def _hold(app: App, state: Path, count: int, interval: int, rounds: int) -
         Figure("  share of one core", spent.cpu / spent.wall * 100, "%"),
         Figure("  memory per waiting monitor", waiting / count, "KiB"),
     ]
-
-
-def _resident() -> float:
-    """This process's memory in KiB, on Linux."""
-    status = Path("/proc/self/status").read_text()
-    return float(status.partition("VmRSS:")[2].split()[0])
 
 
 def run() -> list[Figure]:
