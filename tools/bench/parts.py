@@ -13,6 +13,7 @@ PARTS = {
     "peers": "peers.compare",
     "scale": "scale",
     "ended": "ended",
+    "million": "million",
 }
 """The module of each part, by the name of the part."""
 

@@ -6,11 +6,7 @@ sees them, and the requests to storage where Azurite does. The watches are seede
 the app had swept before; then the host starts.
 """
 
-import re
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,12 +15,12 @@ from tempfile import TemporaryDirectory
 from adapters.app_state import AppState
 from adapters.monitor_table import TABLE, MonitorTable
 from adapters.table import Table
-from demo.azurite import Azurite
 from demo.stack import Host
 from domain.monitors.monitor_id import monitor_id
 from domain.monitors.sweep import Sweep
 from tests.api import Api, eventually
 from tests.own_client import make_services, with_client
+from tools.bench.azurite import MemoryAzurite
 from tools.bench.ends import stored_ends
 from tools.bench.figures import Figure, percentile
 from tools.bench.job_system import JobSystemPart, source
@@ -62,28 +58,6 @@ SIZES = (
 )
 
 
-class _CountedAzurite(Azurite):
-    """Azurite with its access log, and nothing on disk: else it writes all it has every 5 s."""
-
-    def command(self) -> list[str]:
-        left_out = {"--silent", "--location", str(self._data)}
-        return [*(e for e in super().command() if e not in left_out), "--inMemoryPersistence"]
-
-    @property
-    def endpoint(self) -> str:
-        """Of its table service."""
-        return self._endpoint(2)
-
-    @contextmanager
-    def counting(self) -> Iterator[Counter[str]]:
-        """Count the requests by their methods; there once the block is over."""
-        begin, counts = self.log.stat().st_size, Counter[str]()
-        yield counts
-        with self.log.open(encoding="utf-8", errors="replace") as log:
-            log.seek(begin)
-            counts.update(re.findall(r'"([A-Z]+) /', log.read()))
-
-
 def run() -> list[Figure]:
     """Take the figures; about half an hour, most of it for the largest size."""
     return [figure for size in SIZES for figure in take(size)]
@@ -94,7 +68,7 @@ def take(size: Size) -> list[Figure]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         jobs = JobSystemPart(folder / "jobs.log")
-        azurite = _CountedAzurite(folder / "azurite", folder / "azurite.log")
+        azurite = MemoryAzurite(folder / "azurite", folder / "azurite.log")
         host = Host(folder / "hub.db", folder / "host.log")
         with jobs, azurite:
             sources = folder / "sources.toml"
@@ -119,7 +93,7 @@ def take(size: Size) -> list[Figure]:
                 host.stop()
 
 
-def _seed(size: Size, jobs: JobSystemPart, azurite: _CountedAzurite, host: Host) -> dict[str, str]:
+def _seed(size: Size, jobs: JobSystemPart, azurite: MemoryAzurite, host: Host) -> dict[str, str]:
     """Watches that wait, and a sweep that has seen all. Returns the jobs by their monitors."""
     jobs.plan("model", 1)
     host.start(deadline=60)
@@ -141,7 +115,7 @@ def _seed(size: Size, jobs: JobSystemPart, azurite: _CountedAzurite, host: Host)
 
 
 def _rounds(
-    size: Size, ids: dict[str, str], jobs: JobSystemPart, azurite: _CountedAzurite, host: Host
+    size: Size, ids: dict[str, str], jobs: JobSystemPart, azurite: MemoryAzurite, host: Host
 ) -> list[Figure]:
     """After a round for warming up; the first polls come a minute after the watches are seeded."""
     time.sleep(2 * _INTERVAL)
@@ -175,7 +149,7 @@ def _rounds(
     ]
 
 
-def _lags(ended: dict[str, float], ids: dict[str, str], azurite: _CountedAzurite) -> list[Figure]:
+def _lags(ended: dict[str, float], ids: dict[str, str], azurite: MemoryAzurite) -> list[Figure]:
     """From a job's end to its stored row."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -193,7 +167,7 @@ def _lags(ended: dict[str, float], ids: dict[str, str], azurite: _CountedAzurite
     ]
 
 
-def _reads(azurite: _CountedAzurite, host: Host) -> list[Figure]:
+def _reads(azurite: MemoryAzurite, host: Host) -> list[Figure]:
     """Of all live watches."""
     services = make_services(azurite.connection_string)
     begin = time.monotonic()

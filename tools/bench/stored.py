@@ -70,8 +70,8 @@ def ended_row(number: int, state: State, started_at: datetime) -> MonitorRow:
     return row.ended(verdict)
 
 
-def write_ended(connection: str, rows: Iterable[MonitorRow]) -> None:
-    """Write the monitors with their logs, and all that leads to them."""
+def write_ended(connection: str, rows: Iterable[MonitorRow]) -> int:
+    """Write the monitors with their logs, and all that leads to them. Returns the rows' number."""
     memory = _Memory()
     monitors = MonitorTable(memory)
     for row in rows:
@@ -84,6 +84,7 @@ def write_ended(connection: str, rows: Iterable[MonitorRow]) -> None:
     parts = [transactions[n::8] for n in range(8)]
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(partial(_write, connection), parts))
+    return len(memory.entities)
 
 
 def _transactions(memory: _Memory) -> Iterator[list[Operation]]:
