@@ -47,8 +47,8 @@ class Breaker:
         self._kill()
 
     def _kill(self) -> None:
-        self.kills.append(time.time())
         self._host.kill()
+        self.kills.append(time.time())  # not before: it may have sent a message meanwhile
 
     def _start_host(self, early: float | None) -> bool:
         """Whether it started; `early` is when it is killed meanwhile."""
