@@ -30,7 +30,7 @@ from tools.chaos.receiver import ALL, BAD, Receiver
 _SAY_EVERY = 15.0  # seconds
 _WATCHDOG_PATIENCE = 5.0  # seconds for it to do what it does at the host's start
 _GRACE = 30.0  # seconds for the callers to give up
-_PATIENCE = 60.0  # seconds after which the watchdog is to look for what nothing else brings on
+_OF_A_JOB = 0.2  # seconds that the ends of many jobs may take for each of them
 
 
 @dataclass
@@ -65,8 +65,9 @@ async def run(
         folder: For data and logs.
         pace: How often parts break.
         say: Told how far it is.
-        patience: Seconds for the ends to come, once nothing is broken any more.
+        patience: Seconds for the ends to come, once nothing is broken any more; many jobs get more.
     """
+    patience = max(patience, len(plan.jobs) * _OF_A_JOB)
     azurite = Azurite(folder / "azurite", folder / "azurite.log")
     host = Host(folder / "hub.db", folder / "host.log")
     host.healthy_only = False  # it is also started without a store
@@ -93,7 +94,7 @@ async def run(
             calm = time.time()
             say("Nothing is broken any more; waiting for the ends")
             restarts = await asyncio.to_thread(
-                _wait_for_ends, host, table, plan, calm + patience, asking.done
+                _wait_for_ends, host, table, plan, patience, asking.done
             )
             await asyncio.wait_for(asking, _GRACE)
             died = {"host": [*breaker.kills, *restarts], "receiver": receiver.kills}
@@ -133,11 +134,12 @@ async def _break_until(
 
 
 def _wait_for_ends(
-    host: Host, table: MonitorTable, plan: Plan, deadline: float, answered: Callable[[], bool]
+    host: Host, table: MonitorTable, plan: Plan, patience: float, answered: Callable[[], bool]
 ) -> list[float]:
     """Return when all callers are answered, no monitor is said to be live, and no end waits.
 
-    Start the host again to have the watchdog run, which does so every five minutes otherwise.
+    Give up after `patience` seconds. After each fifth of them start the host again, to have the
+    watchdog run, which does so every five minutes otherwise.
     The watchdog finds terminated instances, wakes suspended ones that are to end, and completes the
     writes that kills cut off.
 
@@ -149,10 +151,11 @@ def _wait_for_ends(
     }
     restarts: list[float] = []
     started = time.time()
+    deadline = started + patience
     while time.time() < deadline and (
         (live := still_live(table)) or not answered() or _untold(table)
     ):
-        others = time.time() < started + _PATIENCE
+        others = time.time() < started + patience / 5
         if time.time() > started + _WATCHDOG_PATIENCE and (
             not others
             or (live and answered() and all(_ended(table, each) for each in live - by_watchdog))
