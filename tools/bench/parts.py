@@ -13,7 +13,7 @@ PARTS = {
     "peers": "peers.compare",
     "scale": "scale",
     "ended": "ended",
-    "million": "million",
+    "partition": "partition",
 }
 """The module of each part, by the name of the part."""
 

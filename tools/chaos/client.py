@@ -78,7 +78,10 @@ class Client:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """A session for a client, with its limits."""
+    """A session for a client, with its limits.
+
+    Of many requests at once a kill would cut off nearly all, and again those that come for them.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=64), timeout=aiohttp.ClientTimeout(total=PATIENCE)
+        connector=aiohttp.TCPConnector(limit=16), timeout=aiohttp.ClientTimeout(total=PATIENCE)
     )
