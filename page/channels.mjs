@@ -44,8 +44,8 @@ function Channel({ channel, may, reload }) {
       ["Tried again", delivery.nextAttemptAt && html`<${When} at=${delivery.nextAttemptAt} />`],
       ["Last error", delivery.lastError && html`<${When} at=${delivery.lastErrorAt} />: <${Text} value=${delivery.lastError} />`],
     ]} />
-    <div class="actions"><button type="button" onClick=${test} disabled=${action.busy}>Send a test message</button>
-      ${may("start") && delivery.waiting + delivery.givenUp > 0 && html`<button type="button" onClick=${resend} disabled=${action.busy}>Send again</button>`}</div>
+    ${may("start") && html`<div class="actions"><button type="button" onClick=${test} disabled=${action.busy}>Send a test message</button>
+      ${delivery.waiting + delivery.givenUp > 0 && html`<button type="button" onClick=${resend} disabled=${action.busy}>Send again</button>`}</div>`}
     <${Said} action=${action} />
     ${delivery.recent.length > 0 && html`<h3>Last deliveries</h3>
       <${Table} name=${`Last deliveries of ${channel.name}`} columns=${["When", "Delivered", "Notices", "The receiver's word"]}
