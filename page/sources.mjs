@@ -60,16 +60,24 @@ const sweepOf = (sweep) => (sweep ? [
 
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
 
+const failed = ({ polls, failedPolls }) => `${failedPolls.toLocaleString("en")} (${percent(failedPolls, polls)})`;
+
 function Day({ counts, since, all, name }) {
   const ends = STATES.filter((state) => counts.ends[state]).map((state) => [state, counts.ends[state]]);
   const ended = ends.reduce((sum, [, count]) => sum + count, 0);
-  const { polls, failedPolls } = counts;
-  return html`<h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
+  const { polls, watched } = counts;
+  return html`${watched && html`<h3>Live <small>as the watchdog saw ${watched.complete ? "them" : "a part of them"} <${When} at=${watched.at} /></small></h3>
+    <${Facts} of=${[
+      ["Polls since they began", watched.polls.toLocaleString("en")],
+      ["Polls that failed", failed(watched)],
+      ["Can't see their job", watched.blind && html`<span class="flag blind">${watched.blind.toLocaleString("en")} of ${watched.live.toLocaleString("en")}</span>`],
+    ]} />`}
+    <h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
     <${Facts} of=${[
       ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count.toLocaleString("en")}</a> `) : "none"],
       ["Succeeded", ended ? percent(counts.ends.Succeeded ?? 0, ended) : null],
       ["Polls of these", ended ? polls.toLocaleString("en") : null],
-      ["Polls that failed", ended ? `${failedPolls.toLocaleString("en")} (${percent(failedPolls, polls)})` : null],
+      ["Polls of these that failed", ended ? failed(counts) : null],
       ["Half lasted up to", counts.secondsP50 !== null ? duration(counts.secondsP50) : null],
       ["95 of 100 lasted up to", counts.secondsP95 !== null ? duration(counts.secondsP95) : null],
     ]} />
