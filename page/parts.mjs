@@ -116,6 +116,7 @@ export function Failure({ error }) {
   const faults = error.errors ?? [];
   return html`<div class="failure" role="alert">
     <strong>${error.message}</strong>
+    ${error.unknown && html` <button type="button" class="link" onClick=${() => location.reload()}>Sign in again</button>`}
     ${faults.length > 0 && html`<ul>${faults.map((each) => html`
       <li><code><bdi>${each.field}</bdi></code> <${Text} value=${each.message} /></li>`)}</ul>`}
   </div>`;
