@@ -41,7 +41,7 @@ function Channel({ channel, may, reload }) {
       ["Notices given up", delivery.givenUp],
       ["Last delivered", html`<${When} at=${delivery.lastDeliveredAt} />`],
       ["Failing since", delivery.failingSince && html`<${When} at=${delivery.failingSince} />`],
-      ["Tried again", delivery.nextAttemptAt && html`<${When} at=${delivery.nextAttemptAt} />`],
+      ["Tried again", delivery.nextAttemptAt && html`<${When} at=${delivery.nextAttemptAt} planned />`],
       ["Last error", delivery.lastError && html`<${When} at=${delivery.lastErrorAt} />: <${Text} value=${delivery.lastError} />`],
     ]} />
     ${may("start") && html`<div class="actions"><button type="button" onClick=${test} disabled=${action.busy}>Send a test message</button>

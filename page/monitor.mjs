@@ -40,7 +40,7 @@ const nowOf = (row, sweep) => [
   ["Started", html`<${When} at=${row.startedAt} tick />`],
   ["Ended", row.endedAt && html`<${When} at=${row.endedAt} />`],
   ["Last poll", row.lastPollAt && html`<${When} at=${row.lastPollAt} tick />`],
-  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick />`],
+  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick planned />`],
   ["Polls", row.polls],
   ["Polls that failed", row.failedPolls || null],
   ["Last hint", row.hintedAt && html`<${When} at=${row.hintedAt} tick />`],
@@ -66,7 +66,7 @@ const Notices = ({ of }) => html`<${Table} name="Notices" columns=${["Event", "W
   rows=${of.flatMap((notice) => Object.entries(notice.channels).map(([name, told]) => [
     notice.event, html`<${When} at=${notice.at} />`, name,
     html`<span class=${FLAGGED[told.state]}>${TOLD[told.state] ?? told.state}</span>`, told.attempts,
-    html`<${When} at=${told.at} />${told.nextAt && told.state === "waiting" && html`, again <${When} at=${told.nextAt} />`}`,
+    html`<${When} at=${told.at} />${told.nextAt && told.state === "waiting" && html`, next <${When} at=${told.nextAt} planned />`}`,
     html`<${Text} value=${told.detail} cut=${300} />`,
   ]))} />`;
 

@@ -80,13 +80,13 @@ export function duration(seconds) {
 const SHORT = { dateStyle: "medium", timeStyle: "medium" };
 export const clock = (moment) => new Date(moment).toLocaleString(undefined, SHORT);
 
-/** A moment as the time to it or since it; the title has the moment itself. */
-export function When({ at, tick = false }) {
+/** A moment as the time to it or since it; the title has the moment itself. One that is planned is due, not past. */
+export function When({ at, tick = false, planned = false }) {
   useTick(tick);
   if (!at) return html`<span class="none">–</span>`;
   const seconds = (Date.parse(at) - now()) / 1000;
   const far = duration(Math.abs(seconds));
-  const words = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `in ${far}` : `${far} ago`;
+  const words = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `in ${far}` : planned ? "due" : `${far} ago`;
   return html`<time datetime=${at} title=${clock(at)}>${words}</time>`;
 }
 

@@ -31,7 +31,7 @@ VIEWS = {
         "textarea[name=labels]",
         "form .primary",
     ],
-    "sources": ["#source-demo", "section:has(#source-demo) h3 + .facts dd", "details.dry"],
+    "sources": ["#source-demo", "section:has(#source-demo) h3 + .lead", "details.dry"],
     "channels": ["section:has(#channel-ops) .facts dd", "section:has(#channel-ops) button"],
     "housekeeping": ["#health + p b", "section:has(#watchdog) dd", "section:has(#cleanup) dd"],
 }
@@ -184,6 +184,37 @@ def test_the_polls_of_a_source_are_held_and_go_on(page: Page, api: Api, lab: Fau
     source.get_by_role("button", name="Go on").click()
     expect(source.locator(".said p").first).to_have_text("The polls go on.")
     expect(source.locator("h2 .flag")).to_have_count(0)
+
+
+def test_a_source_tells_of_its_day(page: Page) -> None:
+    def put(body: Any) -> None:
+        body |= {"allLive": False, "allEnds": False}
+        demo = next(each for each in body["sources"] if each["name"] == "demo")
+        demo |= {
+            "live": 4321,
+            "polls": 200,
+            "failedPolls": 10,
+            "secondsP50": 60,
+            "secondsP95": 3600,
+        }
+        demo["ends"] = {"Succeeded": 30, "Failed": 10}
+        at = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
+        seen = {"at": at, "complete": False, "live": 9, "blind": 5, "polls": 50, "failedPolls": 40}
+        demo["watched"] = seen
+
+    answer_with(page, "**/api/counts", put)
+    page.goto("/api/ui#/sources")
+    demo = page.locator("section:has(#source-demo)")
+    expect(demo).to_contain_text("Watched now4,321+")
+    heading = re.compile("of 9, as the watchdog saw a part of them 2 min .*ago")
+    expect(demo.locator("h3").first).to_contain_text(heading)
+    for text in ("Polls since they began50", "Polls that failed40 (80 %)", "5 of 9"):
+        expect(demo).to_contain_text(text)
+    expect(demo.locator(".lead a")).to_contain_text(["Succeeded 30", "Failed 10"])
+    for text in ("Succeeded75 %", "Polls of these200", "Polls of these that failed10 (5 %)"):
+        expect(demo).to_contain_text(text)
+    expect(demo).to_contain_text("Half lasted up to1 min95 of 100 lasted up to1 h")
+    expect(demo).to_contain_text("These are some of them")
 
 
 # All that a start may say of a watch; how long it lasts is told in two ways.
@@ -357,7 +388,7 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
 
     def inflate(body: Any) -> None:
         row = body["monitor"] if "monitor" in body else body["monitors"][0]
-        row |= {"message": text, "detail": text}
+        row |= {"message": text, "detail": text, "nextPollAt": row["startedAt"]}
         for line in body.get("log", [])[:1]:
             line |= {"event": "status", "to": text}
 
@@ -366,6 +397,7 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
     page.goto("/api/ui#/")
     expect(page.locator("td.message").first).to_contain_text(SCRIPT, timeout=30_000)
     assert len(page.locator("main").inner_text()) < 100_000
+    expect(page.locator("td[data-name='Next poll']").first).to_have_text("due")
     page.goto(f"/api/ui#/monitors/{monitor}")
     more = page.get_by_role("button", name=f"Show all {len(text):,} characters")
     expect(more.first).to_be_visible(timeout=30_000)
