@@ -40,7 +40,7 @@ const nowOf = (row, sweep) => [
   ["Started", html`<${When} at=${row.startedAt} tick />`],
   ["Ended", row.endedAt && html`<${When} at=${row.endedAt} />`],
   ["Last poll", row.lastPollAt && html`<${When} at=${row.lastPollAt} tick />`],
-  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick planned />`],
+  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick planned every=${row.pollIntervalSeconds} />`],
   ["Polls", row.polls],
   ["Polls that failed", row.failedPolls || null],
   ["Last hint", row.hintedAt && html`<${When} at=${row.hintedAt} tick />`],

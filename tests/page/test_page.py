@@ -186,6 +186,88 @@ def test_the_polls_of_a_source_are_held_and_go_on(page: Page, api: Api, lab: Fau
     expect(source.locator("h2 .flag")).to_have_count(0)
 
 
+def test_the_time_line_shows_hints_and_polls_that_failed(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    job_id = new_job_id()
+    mixing: dict[str, object] = {"status": "mixing"}
+    lab.behave(job_id, mixing, "503", mixing)
+    monitor = api.start(source="lab", jobId=job_id, pollIntervalSeconds=600)["id"]
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    legend = page.locator(".legend")
+    expect(legend).to_contain_text("mixing", timeout=30_000)
+    do(page, "Look now", "The watch polls now.")
+    expect(legend).to_contain_text("Polls failed", timeout=30_000)
+    do(page, "Look now", "The watch polls now.")
+    expect(legend).to_contain_text("The job was seen again", timeout=30_000)
+    expect(legend).to_contain_text("Hint")
+    expect(page.locator("svg.bar rect.trouble")).to_have_count(1)
+    for event in ("hinted", "unseen", "seen"):
+        expect(page.locator(f"svg.bar rect.mark.{event}").first).to_be_attached()
+    keep(page, "time-line")
+    assert_no_barrier(page, "time line")
+
+
+def test_a_job_that_runs_is_watched_and_a_second_wish_shows_what_stands_in_the_way(
+    page: Page, lab: FaultySource
+) -> None:
+    job_id = f"{new_job_id()} with spaces/and more"
+    lab.jobs[job_id] = {"status": "mixing"}
+    page.goto("/api/ui#/start?source=lab")
+    for seconds, wish in ((600, "the first"), (700, "another")):
+        # The source starts no job.
+        expect(page.get_by_label("Start a job")).to_be_disabled()
+        page.get_by_label("Job id").fill(job_id)
+        page.get_by_label("Labels").fill("team: data\nnight = yes")
+        page.get_by_text("More settings").click()
+        page.get_by_label("Poll every").fill(str(seconds))
+        page.get_by_role("button", name="Start").click()
+        if wish == "another":
+            break
+        expect(page.locator("h1")).to_have_text(job_id)
+        expect(page.locator(".lead .label")).to_have_text(["team: data", "night: yes"])
+        page.goto("/api/ui#/start?source=lab")
+    expect(page.locator(".failure")).to_contain_text("is watched already, with other settings")
+    expect(page.locator("#field-pollIntervalSeconds-fault")).to_contain_text("has 600")
+    page.get_by_role("link", name="See the monitor that stands in the way").click()
+    expect(page.locator("h1")).to_have_text(job_id)
+
+
+def test_the_list_goes_on_to_older_monitors_and_back(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    team = new_job_id()
+    names = [f"{team}-{number}" for number in range(53)]
+    lab.jobs |= {name: {"status": "mixing"} for name in names}
+    starts = [
+        {"source": "lab", "jobId": name, "labels": {"team": team}, "pollIntervalSeconds": 3600}
+        for name in names
+    ]
+    answer = api.call("POST", "/api/monitors:batch", json={"starts": starts})
+    assert {each["status"] for each in answer.json()["answers"]} == {202}
+    page.goto(f"/api/ui#/?label=team%3A{team}")
+    rows = page.locator("table.monitors tbody tr")
+    expect(rows).to_have_count(50)
+    seen = page.locator("a.job").all_inner_texts()
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(3)
+    expect(page.get_by_role("link", name="Older")).to_have_count(0)
+    seen += page.locator("a.job").all_inner_texts()
+    assert sorted(seen) == sorted(names)
+    page.reload()
+    expect(rows).to_have_count(3)
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(50)
+
+
+def test_the_cleanup_is_started(page: Page) -> None:
+    page.goto("/api/ui#/housekeeping")
+    cleanup = page.locator("section:has(#cleanup)")
+    cleanup.get_by_role("button", name="Start the cleanup").click()
+    expect(cleanup.locator(".said p")).to_have_text("The cleanup runs, or waits for its next hour.")
+    expect(cleanup.locator(".facts")).to_contain_text("Running")
+
+
 def test_a_source_tells_of_its_day(page: Page) -> None:
     def put(body: Any) -> None:
         body |= {"allLive": False, "allEnds": False}
@@ -388,7 +470,7 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
 
     def inflate(body: Any) -> None:
         row = body["monitor"] if "monitor" in body else body["monitors"][0]
-        row |= {"message": text, "detail": text, "nextPollAt": row["startedAt"]}
+        row |= {"message": text, "detail": text}
         for line in body.get("log", [])[:1]:
             line |= {"event": "status", "to": text}
 
@@ -397,7 +479,6 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
     page.goto("/api/ui#/")
     expect(page.locator("td.message").first).to_contain_text(SCRIPT, timeout=30_000)
     assert len(page.locator("main").inner_text()) < 100_000
-    expect(page.locator("td[data-name='Next poll']").first).to_have_text("due")
     page.goto(f"/api/ui#/monitors/{monitor}")
     more = page.get_by_role("button", name=f"Show all {len(text):,} characters")
     expect(more.first).to_be_visible(timeout=30_000)
@@ -406,6 +487,28 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
     more.first.click()
     expect(page.locator(".facts dd").first).to_have_text(text)
     assert page.title() != "taken"
+
+
+@pytest.mark.parametrize(
+    ("ago", "shown"), [(-90, "in 1 min"), (90, "in 8 min"), (700, "in 8 min"), (4000, "due")]
+)
+def test_the_next_poll_is_told_also_where_the_last_one_is_not_stored(
+    page: Page, api: Api, ago: float, shown: str
+) -> None:
+    """A poll that changes nothing is stored every third time."""
+    monitor = api.start(jobId=new_job_id(), pollIntervalSeconds=600)["id"]
+    at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+
+    def plan(body: Any) -> None:
+        row = body["monitor"] if "monitor" in body else body["monitors"][0]
+        row["nextPollAt"] = at
+
+    answer_with(page, "**/api/monitors?*", plan)
+    answer_with(page, "**/api/monitors/*", plan)
+    page.goto("/api/ui#/")
+    expect(page.locator("td[data-name='Next poll']").first).to_contain_text(shown)
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    expect(page.locator(".facts").first).to_contain_text(f"Next poll{shown}")
 
 
 def test_what_the_caller_may_not_do_is_not_offered(page: Page, api: Api) -> None:
