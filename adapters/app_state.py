@@ -3,22 +3,25 @@
 - `~watchdog`: the watchdog's place among the live monitors and in the list, its last run, and the
   task hub that it saw. The cleanup carries an id of the hub and a count of runs that only grows, so
   the app recognises a task hub that was lost or put back from an old copy.
+- `~watched`: what the watchdog's last run saw of the live monitors, by source.
 - `~sources`: the sources whose polls somebody holds.
 - `~sweeps`: the state of each source's sweep.
 - `~ends`: the ends that the watchdog has not counted yet.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
 from adapters.table import BATCH, Entity, Table, reading
-from domain.monitors.census import End, WatchdogRun
+from domain.monitors.census import End, WatchdogRun, Watched
 from domain.monitors.cleanup import SeenHub
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.sweep import Sweep, SweepState
 
-_WATCHDOG, _SOURCES, _SWEEPS, _ENDS = "~watchdog", "~sources", "~sweeps", "~ends"
+_WATCHDOG, _WATCHED, _ENDS = "~watchdog", "~watched", "~ends"
+_SOURCES, _SWEEPS = "~sources", "~sweeps"
 _RUN = "run"
 _ENDS_TAKEN = 5_000
 _KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
@@ -60,6 +63,25 @@ class AppState:
         run = WatchdogRun.model_validate(fields)
         known = run.model_dump(by_alias=True, include={*fields})
         self._table.upsert({"PartitionKey": _WATCHDOG, "RowKey": _RUN, **known})
+
+    def note_watched(self, seen: Mapping[str, Watched]) -> None:
+        """Store what the watchdog saw of the live monitors of each source."""
+        rows = [
+            {"PartitionKey": _WATCHED, "RowKey": source, **each.model_dump(by_alias=True)}
+            for source, each in seen.items()
+        ]
+        for begin in range(0, len(rows), BATCH):
+            self._table.commit([("upsert", each) for each in rows[begin : begin + BATCH]])
+
+    def watched(self) -> dict[str, Watched]:
+        """What the newest run of the watchdog saw, by source. Of one with nothing live: nothing."""
+        run = self.watchdog_run()
+        if run.ended_at is None:
+            return {}
+        values = {"p": _WATCHED, "at": run.ended_at}
+        found = self._table.query("PartitionKey eq @p and at eq @at", values)
+        with reading():
+            return {each["RowKey"]: Watched.model_validate(dict(each)) for each in found}
 
     def hub(self) -> SeenHub | None:
         """The task hub that was seen last."""

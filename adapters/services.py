@@ -18,6 +18,7 @@ from adapters.intents import Intents
 from adapters.job_api import JobApi
 from adapters.monitor_table import MonitorTable
 from adapters.places import Places
+from adapters.recent import Recent
 from adapters.settings import Settings, read_settings
 from adapters.source_blobs import BlobFiles
 from adapters.source_files import FileReader, LocalFiles
@@ -29,6 +30,7 @@ from domain.monitors.monitor import MonitorRow
 from domain.notices.notice import Notice
 from domain.sources.file import Sources
 from domain.sources.preset import CHANNELS
+from domain.wire import WireModel
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -48,6 +50,7 @@ class Services:
     sender: Sender
     now: Callable[[], datetime]
     handled: Handled = field(default_factory=Handled)
+    counts: Recent[WireModel] = field(default_factory=Recent)
 
     @property
     def sources(self) -> Sources:

@@ -41,11 +41,11 @@ function Channel({ channel, may, reload }) {
       ["Notices given up", delivery.givenUp],
       ["Last delivered", html`<${When} at=${delivery.lastDeliveredAt} />`],
       ["Failing since", delivery.failingSince && html`<${When} at=${delivery.failingSince} />`],
-      ["Tried again", delivery.nextAttemptAt && html`<${When} at=${delivery.nextAttemptAt} />`],
+      ["Tried again", delivery.nextAttemptAt && html`<${When} at=${delivery.nextAttemptAt} planned />`],
       ["Last error", delivery.lastError && html`<${When} at=${delivery.lastErrorAt} />: <${Text} value=${delivery.lastError} />`],
     ]} />
-    <div class="actions"><button type="button" onClick=${test} disabled=${action.busy}>Send a test message</button>
-      ${may("start") && delivery.waiting + delivery.givenUp > 0 && html`<button type="button" onClick=${resend} disabled=${action.busy}>Send again</button>`}</div>
+    ${may("start") && html`<div class="actions"><button type="button" onClick=${test} disabled=${action.busy}>Send a test message</button>
+      ${delivery.waiting + delivery.givenUp > 0 && html`<button type="button" onClick=${resend} disabled=${action.busy}>Send again</button>`}</div>`}
     <${Said} action=${action} />
     ${delivery.recent.length > 0 && html`<h3>Last deliveries</h3>
       <${Table} name=${`Last deliveries of ${channel.name}`} columns=${["When", "Delivered", "Notices", "The receiver's word"]}

@@ -30,7 +30,7 @@ function Cleanup({ of }) {
   return html`<p>It removes what ended before the retention.</p><${Facts} of=${[
     ["Instance", of.runtimeStatus],
     ["Last run", of.lastRunAt ? html`<${When} at=${of.lastRunAt} />` : "none yet"],
-    ["Next run", of.more ? "at once: work is left" : of.nextRunAt && html`<${When} at=${of.nextRunAt} />`],
+    ["Next run", of.more ? "at once: work is left" : of.nextRunAt && html`<${When} at=${of.nextRunAt} planned />`],
     ["Runs", of.runs],
     ["Monitors removed in the last run", of.monitors],
     ["Instances removed in the last run", of.instances],

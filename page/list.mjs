@@ -100,7 +100,7 @@ function Row({ row, go }) {
     <td data-name="Progress"><${Progress} row=${row} /></td>
     <td data-name="Last message" class="message"><${Text} value=${short(row.detail || row.message || row.reason || row.rawStatus, 200)} /></td>
     <td data-name="Since"><${When} at=${live ? row.startedAt : row.endedAt} /></td>
-    <td data-name="Next poll">${live ? html`<${When} at=${row.nextPollAt} />` : html`<span class="none">–</span>`}</td>
+    <td data-name="Next poll">${live ? html`<${When} at=${row.nextPollAt} planned every=${row.pollIntervalSeconds} />` : html`<span class="none">–</span>`}</td>
   </tr>`;
 }
 

@@ -38,7 +38,7 @@ function App() {
         <${Theme} /></div></header>
     <main id="main" tabindex="-1">
       ${who === null && html`<${Wait} />`}
-      ${who?.error && html`<${Title} name="Not now" /><${Failure} error=${who.error} /><p><button type="button" onClick=${again}>Try again</button></p>`}
+      ${who?.error && html`<${Title} name=${who.error.status === 403 ? "No access" : "Not now"} /><${Failure} error=${who.error} /><p><button type="button" onClick=${again}>Try again</button></p>`}
       ${who?.wants && html`<${SignIn} ...${who} again=${again} />`}
       ${who?.me && html`<${View} name=${view} id=${id} query=${address.query} may=${may} />`}
     </main>`;
@@ -61,10 +61,21 @@ function View({ name, id, query, may }) {
   }
 }
 
+const VIEW = "job-monitor-view";
+
+/** Back to the view that somebody asked for before the sign-in, which loses what follows the #. */
+function goBack() {
+  const view = sessionStorage.getItem(VIEW);
+  sessionStorage.removeItem(VIEW);
+  if (view && !location.hash) location.replace(view);
+}
+
 /** Who asks, or what is needed to know it. */
 async function find() {
   try {
-    return { me: await get("me") };
+    const me = await get("me");
+    goBack();
+    return { me };
   } catch (error) {
     if (!error.unknown) throw error;
     return (await signsIn()) ? { wants: "person" } : { wants: "key", refused: Boolean(key.get()) };
@@ -76,7 +87,7 @@ function SignIn({ wants, refused, again }) {
   if (wants === "person") {
     const back = encodeURIComponent(location.pathname);
     return html`<${Title} name="Sign in" /><p>The app does not know who asks.</p>
-      <p><a class="button" href=${`/.auth/login/aad?post_login_redirect_uri=${back}`}>Sign in</a></p>`;
+      <p><a class="button" href=${`/.auth/login/aad?post_login_redirect_uri=${back}`} onClick=${() => sessionStorage.setItem(VIEW, location.hash)}>Sign in</a></p>`;
   }
   const submit = (event) => {
     event.preventDefault();

@@ -1,20 +1,21 @@
 // One monitor: what it is, its life, and what can be done with it.
 
 import { useState } from "./preact-hooks.mjs";
-import { call, get, monitorPath, post, restart, start } from "./api.mjs";
+import { call, get, monitorPath, now, post, restart, start } from "./api.mjs";
 import { addressOf, useAction, useLive } from "./hooks.mjs";
-import { Dialog, Facts, Failure, Field, Flags, JOB_ENDS, Labels, Progress, Said, State, Table, Text, Title, Wait, When, clock, duration, html } from "./parts.mjs";
+import { Dialog, Facts, Failure, Field, Flags, JOB_ENDS, Labels, Progress, Said, State, Table, Text, Title, Wait, When, clock, duration, html, isGiven } from "./parts.mjs";
 import { Timeline, wordOf } from "./timeline.mjs";
 
 export function Monitor({ id, may }) {
   const live = useLive(id, 2, (signal) => get(monitorPath(id), {}, signal));
-  const sources = useLive("sources", 300, (signal) => get("sources", {}, signal));
+  const sources = useLive("sources", 60, (signal) => get("sources", {}, signal));
   if (!live.data) return html`<${Title} name=${id} /><${Failure} error=${live.error} />${!live.error && html`<${Wait} />`}`;
   const row = live.data.monitor;
   const source = sources.data?.sources.find((each) => each.name === row.source);
   return html`<${Title} name=${row.jobId.slice(0, 200)}><bdi>${row.jobId.slice(0, 200)}</bdi><//>
     <p class="lead"><${State} name=${row.state} /> <${Flags} row=${row} />
       <a href=${addressOf([], { source: row.source })}><bdi>${row.source}</bdi></a>
+      ${source?.pausedSince && row.state === "Monitoring" && html`<span class="flag paused" title="Somebody holds the polls of the source">source paused</span>`}
       <span>run ${row.run}</span> <${Labels} labels=${row.labels} /></p>
     ${live.error && html`<${Failure} error=${live.error} />`}
     <${Actions} row=${row} source=${source} may=${may} reload=${live.reload} />
@@ -39,7 +40,7 @@ const nowOf = (row, sweep) => [
   ["Started", html`<${When} at=${row.startedAt} tick />`],
   ["Ended", row.endedAt && html`<${When} at=${row.endedAt} />`],
   ["Last poll", row.lastPollAt && html`<${When} at=${row.lastPollAt} tick />`],
-  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick />`],
+  ["Next poll", row.nextPollAt && row.state === "Monitoring" && html`<${When} at=${row.nextPollAt} tick planned every=${row.pollIntervalSeconds} />`],
   ["Polls", row.polls],
   ["Polls that failed", row.failedPolls || null],
   ["Last hint", row.hintedAt && html`<${When} at=${row.hintedAt} tick />`],
@@ -65,7 +66,7 @@ const Notices = ({ of }) => html`<${Table} name="Notices" columns=${["Event", "W
   rows=${of.flatMap((notice) => Object.entries(notice.channels).map(([name, told]) => [
     notice.event, html`<${When} at=${notice.at} />`, name,
     html`<span class=${FLAGGED[told.state]}>${TOLD[told.state] ?? told.state}</span>`, told.attempts,
-    html`<${When} at=${told.at} />${told.nextAt && told.state === "waiting" && html`, again <${When} at=${told.nextAt} />`}`,
+    html`<${When} at=${told.at} />${told.nextAt && told.state === "waiting" && html`, next <${When} at=${told.nextAt} planned />`}`,
     html`<${Text} value=${told.detail} cut=${300} />`,
   ]))} />`;
 
@@ -127,11 +128,12 @@ function Actions({ row, source, may, reload }) {
   const stop = (cancelJob) => run(async () => {
     const { monitor } = await post(monitorPath(row.id, "/stop"), { cancelJob, reason: "Stopped on the page." });
     if (monitor.state !== "Monitoring") return cancelJob ? `The watch had ended. The source's word on the cancel: ${monitor.cancelResult}.` : "The watch had ended.";
-    return cancelJob ? "The job is being cancelled, and the watch ends." : "The watch ends. The job goes on.";
+    // An earlier wish to cancel the job stays.
+    return monitor.stop?.cancelJob ? "The job is being cancelled, and the watch ends." : "The watch ends. The job goes on.";
   });
   const canCancel = source?.cancelsJobs && !JOB_ENDS.includes(row.state) && row.cancelResult !== "accepted";
   return html`<div class="actions" role="group" aria-label="Actions">
-    ${live && button("start", "Look now", () => run(async () => {
+    ${live && !row.paused && !source?.pausedSince && button("start", "Look now", () => run(async () => {
       const { monitor } = await post(monitorPath(row.id, "/notify"));
       return monitor.state === "Monitoring" ? "The watch polls now." : "The watch has ended.";
     }))}
@@ -144,11 +146,7 @@ function Actions({ row, source, may, reload }) {
     ${live && button("stop", "Stop", () => stop(false), "danger")}
     ${canCancel && button("stop", live ? "Stop and cancel the job …" : "Cancel the job …", () => ask("cancel"), "danger")}
     ${!live && button("start", "Watch again", () => run(async () => {
-      const monitor = await start({
-        source: row.source, jobId: row.jobId, fresh: true, labels: row.labels, onExpiry: row.onExpiry,
-        pollIntervalSeconds: row.pollIntervalSeconds, ...(row.timeoutSeconds ? { timeoutSeconds: row.timeoutSeconds } : {}),
-        ...(row.warnAfterSeconds ? { warnAfterSeconds: row.warnAfterSeconds } : {}), ...(row.stallAfterSeconds ? { stallAfterSeconds: row.stallAfterSeconds } : {}),
-      });
+      const monitor = await start(startOf(row));
       return `Run ${monitor.run} of the watch began.`;
     }), "primary")}
     </div><${Said} action=${action} />
@@ -157,6 +155,21 @@ function Actions({ row, source, may, reload }) {
       <p class="buttons"><button type="button" class="danger" onClick=${() => { ask(null); stop(true); }}>Cancel the job</button>
         <button type="button" autofocus onClick=${() => ask(null)}>Leave it alone</button></p><//>`}
     ${asks === "change" && html`<${Change} row=${row} onClose=${() => ask(null)} done=${(said) => run(async () => said)} />`}`;
+}
+
+/** The request that begins the next run of a watch with the settings of this one. */
+function startOf(row) {
+  const body = { fresh: true };
+  for (const name of ["source", "jobId", "labels", "onExpiry", "pollIntervalSeconds", "timeoutSeconds", "warnAfterSeconds", "stallAfterSeconds", "notify"]) {
+    if (isGiven(row[name])) body[name] = row[name];
+  }
+  if (!body.timeoutSeconds) {
+    // It had a moment to expire at. Once that is over, the next run lasts as long as this one might have.
+    const expires = Date.parse(row.expireTime);
+    if (expires > now() + 1000) body.expireTime = row.expireTime;
+    else body.timeoutSeconds = Math.max(1, Math.round((expires - Date.parse(row.startedAt)) / 1000));
+  }
+  return body;
 }
 
 function Change({ row, onClose, done }) {
@@ -170,9 +183,9 @@ function Change({ row, onClose, done }) {
     if (expires !== localText(row.expireTime)) body.expireTime = Number.isNaN(Date.parse(expires)) ? expires : new Date(expires).toISOString();
     if (interval !== String(row.pollIntervalSeconds)) body.pollIntervalSeconds = Number(interval);
     action.run(async () => {
-      if (Object.keys(body).length) await call("PATCH", monitorPath(row.id), { body });
+      const changed = Object.keys(body).length > 0 && (await call("PATCH", monitorPath(row.id), { body })).monitor;
       onClose();
-      done(Object.keys(body).length ? "The watch is changed." : "Nothing was changed.");
+      done(changed ? `The watch expires ${clock(changed.expireTime)}, and polls every ${duration(changed.pollIntervalSeconds)}.` : "Nothing was changed.");
     });
   };
   return html`<${Dialog} title="Change the watch" onClose=${onClose}><form onSubmit=${submit} novalidate>

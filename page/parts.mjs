@@ -80,15 +80,22 @@ export function duration(seconds) {
 const SHORT = { dateStyle: "medium", timeStyle: "medium" };
 export const clock = (moment) => new Date(moment).toLocaleString(undefined, SHORT);
 
-/** A moment as the time to it or since it; the title has the moment itself. */
-export function When({ at, tick = false }) {
+/**
+ * A moment as the time to it or since it; the title has the moment itself. One that is planned is due, not past. If it
+ * comes again `every` so many seconds, and not each time is stored, the next time is told.
+ */
+export function When({ at, tick = false, planned = false, every = 0 }) {
   useTick(tick);
   if (!at) return html`<span class="none">–</span>`;
-  const seconds = (Date.parse(at) - now()) / 1000;
+  let seconds = (Date.parse(at) - now()) / 1000;
+  if (seconds < 0 && -seconds < STORED * every) seconds = every - (-seconds % every);
   const far = duration(Math.abs(seconds));
-  const words = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `in ${far}` : `${far} ago`;
+  const words = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `in ${far}` : planned ? "due" : `${far} ago`;
   return html`<time datetime=${at} title=${clock(at)}>${words}</time>`;
 }
+
+// A poll that changes nothing is stored every third time.
+const STORED = 3;
 
 function useTick(on) {
   const [, set] = useState(0);
@@ -116,6 +123,7 @@ export function Failure({ error }) {
   const faults = error.errors ?? [];
   return html`<div class="failure" role="alert">
     <strong>${error.message}</strong>
+    ${error.unknown && html` <button type="button" class="link" onClick=${() => location.reload()}>Sign in again</button>`}
     ${faults.length > 0 && html`<ul>${faults.map((each) => html`
       <li><code><bdi>${each.field}</bdi></code> <${Text} value=${each.message} /></li>`)}</ul>`}
   </div>`;

@@ -14,13 +14,13 @@ export function Sources({ may }) {
     ${!data && !live.error && html`<${Wait} />`}
     ${data?.errors.length > 0 && html`<${Failure} error=${{ message: "The sources' files have faults.", errors: data.errors }} />`}
     ${data?.sources.map((source) => html`<${Source} key=${source.name} source=${source} may=${may} reload=${live.reload}
-      counts=${counts.data?.sources.find((each) => each.name === source.name)} since=${counts.data?.since} all=${counts.data?.allEnds} />`)}
+      counts=${counts.data?.sources.find((each) => each.name === source.name)} of=${counts.data} />`)}
     ${data?.disabled.map((source) => html`<section class="card" key=${source.name}><h2>${source.name} <span class="flag blind">disabled</span></h2>
       <${Failure} error=${{ message: "The source can't be used.", errors: source.errors }} /></section>`)}
     ${data && !data.sources.length && !data.disabled.length && html`<p class="empty">No source is configured.</p>`}`;
 }
 
-function Source({ source, counts, since, all, may, reload }) {
+function Source({ source, counts, of, may, reload }) {
   const action = useAction();
   const hold = (what, said) => action.run(async () => {
     await post(`sources/${source.name}/${what}`);
@@ -31,15 +31,16 @@ function Source({ source, counts, since, all, may, reload }) {
     <h2 id=${`source-${source.name}`}>${source.name} ${source.sweep && !source.sweep.fresh && html`<span class="flag stale">sweep silent</span>`} ${source.pausedSince && html`<span class="flag paused">paused</span>`}</h2>
     <p>${source.description}</p>
     <${Facts} of=${[
-      ["Watched now", counts && html`<a href=${addressOf([], { source: source.name, state: "Monitoring" })}>${counts.live.toLocaleString("en")}</a>`],
+      ["Watched now", counts && html`<a href=${addressOf([], { source: source.name, state: "Monitoring" })}>${counts.live.toLocaleString("en")}${of.allLive ? "" : "+"}</a>`],
       ["Paused", source.pausedSince && html`<${When} at=${source.pausedSince} />`],
-      ["Jobs", `${source.takesJobs ? "starts" : "starts none"}, ${source.cancelsJobs ? "cancels" : "cancels none"}`],
+      ["Starts jobs", source.takesJobs ? "yes" : "no"],
+      ["Cancels jobs", source.cancelsJobs ? "yes" : "no"],
       ["Authentication", source.auth],
       ["Polls every", duration(source.pollIntervalSeconds)],
       ["Watches for", duration(source.timeoutSeconds)],
       ...sweepOf(source.sweep),
     ]} />
-    ${counts ? html`<${Day} counts=${counts} since=${since} all=${all} name=${source.name} />` : html`<p class="hint" aria-busy="true">Counting …</p>`}
+    ${counts ? html`<${Day} counts=${counts} since=${of.since} all=${of.allEnds} name=${source.name} />` : html`<p class="hint" aria-busy="true">Counting …</p>`}
     <div class="actions">
       ${may("start") && html`<a class="button" href=${addressOf(["start"], { source: source.name })}>Start</a>`}
       ${!source.pausedSince && may("stop") && html`<button type="button" disabled=${action.busy} onClick=${() => hold("pause", "The polls are held. Watches still expire.")}>Pause</button>`}
@@ -52,7 +53,7 @@ const sweepOf = (sweep) => (sweep ? [
   ["Sweeps", sweep.by === "list" ? "by its list" : "job by job"],
   ["Jobs in the last sweep", sweep.jobs.toLocaleString("en")],
   ["Last sweep that saw all", html`<${When} at=${sweep.lastLookAt} />`],
-  ["Next sweep", html`<${When} at=${sweep.nextAt} />`],
+  ["Next sweep", html`<${When} at=${sweep.nextAt} planned />`],
   ["Sweeps that failed in a row", sweep.failures || null],
   ["Why", sweep.detail && html`<${Text} value=${sweep.detail} />`],
   ["A watch polls for itself every", duration(sweep.safetySeconds)],
@@ -60,16 +61,24 @@ const sweepOf = (sweep) => (sweep ? [
 
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
 
+const failed = ({ polls, failedPolls }) => failedPolls.toLocaleString("en") + (polls ? ` (${percent(failedPolls, polls)})` : "");
+
 function Day({ counts, since, all, name }) {
   const ends = STATES.filter((state) => counts.ends[state]).map((state) => [state, counts.ends[state]]);
   const ended = ends.reduce((sum, [, count]) => sum + count, 0);
-  const { polls, failedPolls } = counts;
-  return html`<h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
+  const { polls, watched } = counts;
+  return html`${watched && html`<h3>Polls of the live watches <small>of ${watched.live.toLocaleString("en")}, as the watchdog saw ${watched.complete ? "them" : "a part of them"} <${When} at=${watched.at} /></small></h3>
     <${Facts} of=${[
-      ["Ended", ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count.toLocaleString("en")}</a> `) : "none"],
+      ["Polls since they began", watched.polls.toLocaleString("en")],
+      ["Polls that failed", failed(watched)],
+      ["Can't see their job", watched.blind > 0 && html`<span class="flag blind">${watched.blind.toLocaleString("en")} of ${watched.live.toLocaleString("en")}</span>`],
+    ]} />`}
+    <h3>Ended since ${new Date(since).toLocaleString(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" })}</h3>
+    <p class="lead">${ended ? ends.map(([state, count]) => html`<a key=${state} href=${addressOf([], { source: name, state })}><${State} name=${state} /> ${count.toLocaleString("en")}</a>`) : "None."}</p>
+    <${Facts} of=${[
       ["Succeeded", ended ? percent(counts.ends.Succeeded ?? 0, ended) : null],
       ["Polls of these", ended ? polls.toLocaleString("en") : null],
-      ["Polls that failed", ended ? `${failedPolls.toLocaleString("en")} (${percent(failedPolls, polls)})` : null],
+      ["Polls of these that failed", ended ? failed(counts) : null],
       ["Half lasted up to", counts.secondsP50 !== null ? duration(counts.secondsP50) : null],
       ["95 of 100 lasted up to", counts.secondsP95 !== null ? duration(counts.secondsP95) : null],
     ]} />

@@ -115,7 +115,7 @@ async def list_channels(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name("TestChannel")
 @bp.route(route="channels/{channel}/test", methods=["POST"])
 @answers_problems
-@requires(Role.READ)
+@requires(Role.START)
 async def try_channel(req: func.HttpRequest) -> func.HttpResponse:
     """Send a test message now, and tell what became of it."""
     refuse_unknown(req)

@@ -34,7 +34,7 @@ from adapters.sweeper import has_sweep, net_of
 from adapters.threads import at_store, long_at_store
 from domain.errors import JobMonitorError
 from domain.monitors import transitions
-from domain.monitors.census import Census, take_census
+from domain.monitors.census import Census, take_census, watched_by_source
 from domain.monitors.instance import Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import CLAIM_GRACE, Recovery, decide_recovery, effective_row
@@ -166,11 +166,13 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
         await at_store(services.app_state.remember_place, Place(after, listed))
     whole = not place.live and not after
     ends = await at_store(services.app_state.take_ends)
-    census = take_census(seen, ends)
+    census, ended_at = take_census(seen, ends), services.now()
     _log_census(census, whole=whole, unchecked=unchecked)
+    watched = watched_by_source(seen, ended_at, complete=whole)
+    await at_store(services.app_state.note_watched, watched)
     await at_store(
         services.app_state.note_run,
-        ended_at=services.now(),
+        ended_at=ended_at,
         complete=whole,
         live=census.live,
         blind=census.blind,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from typing import NamedTuple
 
@@ -81,6 +82,46 @@ class WatchdogRun(InternalModel):
     unchecked: int = 0
     failed_at: AwareDatetime | None = None
     detail: str | None = None
+
+
+class Watched(InternalModel):
+    """The live monitors of a source, as one run of the watchdog saw them.
+
+    Attributes:
+        at: When the run ended.
+        complete: Whether it came to all live monitors of the app.
+        live: The live monitors of the source that it saw.
+        blind: How many of them can't see their job.
+        polls: The polls that they have made since they began.
+        failed_polls: Those of them that could not see the job.
+    """
+
+    at: AwareDatetime
+    complete: bool
+    live: int
+    blind: int
+    polls: int
+    failed_polls: int
+
+
+def watched_by_source(
+    rows: Iterable[MonitorRow], at: datetime, *, complete: bool
+) -> dict[str, Watched]:
+    """What a run of the watchdog saw of each source that has live monitors."""
+    by_source: dict[str, list[MonitorRow]] = {}
+    for row in rows:
+        by_source.setdefault(row.source, []).append(row)
+    return {
+        source: Watched(
+            at=at,
+            complete=complete,
+            live=len(of),
+            blind=sum(row.blind for row in of),
+            polls=sum(row.polls for row in of),
+            failed_polls=sum(row.failed_polls for row in of),
+        )
+        for source, of in by_source.items()
+    }
 
 
 def take_census(rows: Sequence[MonitorRow], ends: Sequence[End]) -> Census:

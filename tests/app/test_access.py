@@ -25,7 +25,7 @@ ROLES = {
     "Me": "read",
     "CountMonitors": "read",
     "ListChannels": "read",
-    "TestChannel": "read",
+    "TestChannel": "start",
     "ResendNotices": "start",
     "HintSource": "start",
     "AllowHints": "start",

@@ -5,15 +5,18 @@ Each view leaves pictures of it in the folder that PAGE_PICTURES names, if it na
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Page, Request, Route, expect
 
 from demo.part import ROOT
-from tests.api import Api, new_job_id
+from domain.monitors.start import StartRequest
+from tests.api import Api, Body, new_job_id
+from tests.faulty_source import FaultySource
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +31,7 @@ VIEWS = {
         "textarea[name=labels]",
         "form .primary",
     ],
-    "sources": ["#source-demo", "section:has(#source-demo) h3 + .facts dd", "details.dry"],
+    "sources": ["#source-demo", "section:has(#source-demo) h3 + .lead", "details.dry"],
     "channels": ["section:has(#channel-ops) .facts dd", "section:has(#channel-ops) button"],
     "housekeeping": ["#health + p b", "section:has(#watchdog) dd", "section:has(#cleanup) dd"],
 }
@@ -50,34 +53,6 @@ FOCUSED = f"""() => {{ {_WORDS}
   return words(e) + (seen ? "" : " unseen");
 }}"""
 SCRIPT = "<script>document.title='taken'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, base_url: str) -> Iterator[Page]:
-    """A tab; what its console complains of fails the test."""
-    page = browser.new_page(base_url=base_url)
-    page.set_default_timeout(15_000)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.extend([line.text] if line.type == "error" else []))
-    yield page
-    page.close()
-    assert [each for each in faults if "status of 4" not in each] == []
-
-
-@pytest.fixture(scope="module")
-def api(base_url: str) -> Api:
-    return Api(base_url)
 
 
 def keep(page: Page, name: str) -> None:
@@ -115,6 +90,305 @@ def test_a_job_is_cancelled_after_a_question_that_names_it(page: Page) -> None:
     expect(page.locator(".said p")).to_have_text("The job is being cancelled, and the watch ends.")
     expect(page.locator(".lead .state")).to_have_text("■Stopped", timeout=15_000)
     expect(page.locator(".facts").first).to_contain_text("accepted")
+
+
+def at_lab(lab: FaultySource, api: Api, **more: Any) -> str:
+    """The id of a monitor over a job of the laboratory, which mixes until it is told otherwise."""
+    job_id = new_job_id()
+    lab.jobs[job_id] = {"status": "mixing"}
+    monitor_id: str = api.start(source="lab", jobId=job_id, **more)["id"]
+    return monitor_id
+
+
+def do(page: Page, button: str, said: str | re.Pattern[str]) -> None:
+    """Click on a button of a monitor, and hear what that did."""
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.locator(".said p").first).to_have_text(said)
+
+
+def test_each_action_does_what_it_says(page: Page, api: Api, lab: FaultySource) -> None:
+    monitor = at_lab(lab, api, pollIntervalSeconds=600)
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    flags, facts = page.locator(".lead .flag"), page.locator(".facts").first
+    expect(facts).to_contain_text("mixing")
+    polls = api.get(monitor)["monitor"]["polls"]
+    do(page, "Look now", "The watch polls now.")
+    expect(facts).to_contain_text("Last hint")
+    assert api.get(monitor)["monitor"]["polls"] > polls
+    do(page, "Pause", "The polls are held. The watch still expires.")
+    expect(flags).to_have_text("paused")
+    # It would poll nothing.
+    expect(page.get_by_role("button", name="Look now")).to_have_count(0)
+    do(page, "Go on", "The polls go on.")
+    expect(flags).to_have_count(0)
+    assert not api.get(monitor)["monitor"]["paused"]
+
+    page.get_by_role("button", name="Change").click()
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=30)
+    local = "m => new Date(m - new Date(m).getTimezoneOffset() * 60000).toISOString().slice(0, 19)"
+    page.get_by_label("Expires").fill(page.evaluate(local, until.timestamp() * 1000))
+    page.get_by_label("Poll every").fill("7200")
+    do(page, "Change", re.compile("^The watch expires .+, and polls every 2 h[.]$"))
+    shown = page.locator("#settings-heading + .facts")
+    expect(shown).to_contain_text(re.compile("Expiresin 1 d [56] h.*Poll interval2 h"))
+    row = api.get(monitor)["monitor"]
+    assert datetime.fromisoformat(row["expireTime"]) == until
+    page.get_by_role("button", name="Change").click()
+    do(page, "Change", "Nothing was changed.")
+
+    do(page, "Restart", "The watch began anew, as run 2.")
+    expect(page.locator(".runs h3")).to_have_text([re.compile("^Run 2"), re.compile("^Run 1")])
+    do(page, "Stop", "The watch ends. The job goes on.")
+    expect(page.locator(".lead .state")).to_have_text("■Stopped")
+    expect(facts).to_contain_text("Stopped on the page.")
+    do(page, "Watch again", "Run 3 of the watch began.")
+    expect(page.locator(".lead .state")).to_have_text("▶Monitoring")
+    do(page, "Stop", "The watch ends. The job goes on.")
+    expect(page.locator(".lead .state")).to_have_text("■Stopped")
+    assert lab.jobs[row["jobId"]]["status"] == "mixing"
+    page.get_by_role("button", name="Cancel the job").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    expect(page.locator(".said p").first).to_have_text(
+        "The watch had ended. The source's word on the cancel: accepted."
+    )
+    assert lab.jobs[row["jobId"]]["status"] == "cancelled"
+    expect(page.get_by_role("button", name="Cancel the job")).to_have_count(0)
+
+
+def test_an_action_that_is_refused_says_why(page: Page, api: Api, lab: FaultySource) -> None:
+    monitor = at_lab(lab, api, pollIntervalSeconds=600)
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    page.locator(".actions button").first.wait_for()
+    shown = api.get(monitor)
+    page.route("**/api/monitors/*", lambda route: route.fulfill(json=shown))  # the view is late
+    api.call("POST", f"/api/monitors/{monitor}/stop")
+    api.ended(monitor)
+    page.get_by_role("button", name="Restart").click()
+    expect(page.locator(".said .failure")).to_contain_text("The watch has ended.")
+
+
+def test_the_polls_of_a_source_are_held_and_go_on(page: Page, api: Api, lab: FaultySource) -> None:
+    monitor = at_lab(lab, api, pollIntervalSeconds=600)
+    page.goto("/api/ui#/sources")
+    source = page.locator("section:has(#source-lab)")
+    source.get_by_role("button", name="Pause").click()
+    expect(source.locator(".said p").first).to_have_text(
+        "The polls are held. Watches still expire."
+    )
+    expect(source.locator("h2 .flag")).to_have_text("paused")
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    expect(page.locator(".lead .flag")).to_have_text("source paused")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="Look now")).to_have_count(0)
+    page.goto("/api/ui#/sources")
+    source.get_by_role("button", name="Go on").click()
+    expect(source.locator(".said p").first).to_have_text("The polls go on.")
+    expect(source.locator("h2 .flag")).to_have_count(0)
+
+
+def test_the_time_line_shows_hints_and_polls_that_failed(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    job_id = new_job_id()
+    mixing: dict[str, object] = {"status": "mixing"}
+    lab.behave(job_id, mixing, "503", mixing)
+    monitor = api.start(source="lab", jobId=job_id, pollIntervalSeconds=600)["id"]
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    legend = page.locator(".legend")
+    expect(legend).to_contain_text("mixing", timeout=30_000)
+    do(page, "Look now", "The watch polls now.")
+    expect(legend).to_contain_text("Polls failed", timeout=30_000)
+    do(page, "Look now", "The watch polls now.")
+    expect(legend).to_contain_text("The job was seen again", timeout=30_000)
+    expect(legend).to_contain_text("Hint")
+    expect(page.locator("svg.bar rect.trouble")).to_have_count(1)
+    for event in ("hinted", "unseen", "seen"):
+        expect(page.locator(f"svg.bar rect.mark.{event}").first).to_be_attached()
+    keep(page, "time-line")
+    assert_no_barrier(page, "time line")
+
+
+def test_a_job_that_runs_is_watched_and_a_second_wish_shows_what_stands_in_the_way(
+    page: Page, lab: FaultySource
+) -> None:
+    job_id = f"{new_job_id()} with spaces/and more"
+    lab.jobs[job_id] = {"status": "mixing"}
+    page.goto("/api/ui#/start?source=lab")
+    for seconds, wish in ((600, "the first"), (700, "another")):
+        # The source starts no job.
+        expect(page.get_by_label("Start a job")).to_be_disabled()
+        page.get_by_label("Job id").fill(job_id)
+        page.get_by_label("Labels").fill("team: data\nnight = yes")
+        page.get_by_text("More settings").click()
+        page.get_by_label("Poll every").fill(str(seconds))
+        page.get_by_role("button", name="Start").click()
+        if wish == "another":
+            break
+        expect(page.locator("h1")).to_have_text(job_id)
+        expect(page.locator(".lead .label")).to_have_text(["team: data", "night: yes"])
+        page.goto("/api/ui#/start?source=lab")
+    expect(page.locator(".failure")).to_contain_text("is watched already, with other settings")
+    expect(page.locator("#field-pollIntervalSeconds-fault")).to_contain_text("has 600")
+    page.get_by_role("link", name="See the monitor that stands in the way").click()
+    expect(page.locator("h1")).to_have_text(job_id)
+
+
+def test_the_list_goes_on_to_older_monitors_and_back(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    team = new_job_id()
+    names = [f"{team}-{number}" for number in range(53)]
+    lab.jobs |= {name: {"status": "mixing"} for name in names}
+    starts = [
+        {"source": "lab", "jobId": name, "labels": {"team": team}, "pollIntervalSeconds": 3600}
+        for name in names
+    ]
+    answer = api.call("POST", "/api/monitors:batch", json={"starts": starts})
+    assert {each["status"] for each in answer.json()["answers"]} == {202}
+    page.goto(f"/api/ui#/?label=team%3A{team}")
+    rows = page.locator("table.monitors tbody tr")
+    expect(rows).to_have_count(50)
+    seen = page.locator("a.job").all_inner_texts()
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(3)
+    expect(page.get_by_role("link", name="Older")).to_have_count(0)
+    seen += page.locator("a.job").all_inner_texts()
+    assert sorted(seen) == sorted(names)
+    page.reload()
+    expect(rows).to_have_count(3)
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(50)
+
+
+def test_the_cleanup_is_started(page: Page) -> None:
+    page.goto("/api/ui#/housekeeping")
+    cleanup = page.locator("section:has(#cleanup)")
+    cleanup.get_by_role("button", name="Start the cleanup").click()
+    expect(cleanup.locator(".said p")).to_have_text("The cleanup runs, or waits for its next hour.")
+    expect(cleanup.locator(".facts")).to_contain_text("Running")
+
+
+def test_a_source_tells_of_its_day(page: Page) -> None:
+    def put(body: Any) -> None:
+        body |= {"allLive": False, "allEnds": False}
+        demo = next(each for each in body["sources"] if each["name"] == "demo")
+        demo |= {
+            "live": 4321,
+            "polls": 200,
+            "failedPolls": 10,
+            "secondsP50": 60,
+            "secondsP95": 3600,
+        }
+        demo["ends"] = {"Succeeded": 30, "Failed": 10}
+        at = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
+        seen = {"at": at, "complete": False, "live": 9, "blind": 5, "polls": 50, "failedPolls": 40}
+        demo["watched"] = seen
+
+    answer_with(page, "**/api/counts", put)
+    page.goto("/api/ui#/sources")
+    demo = page.locator("section:has(#source-demo)")
+    expect(demo).to_contain_text("Watched now4,321+")
+    heading = re.compile("of 9, as the watchdog saw a part of them 2 min .*ago")
+    expect(demo.locator("h3").first).to_contain_text(heading)
+    for text in ("Polls since they began50", "Polls that failed40 (80 %)", "5 of 9"):
+        expect(demo).to_contain_text(text)
+    expect(demo.locator(".lead a")).to_contain_text(["Succeeded 30", "Failed 10"])
+    for text in ("Succeeded75 %", "Polls of these200", "Polls of these that failed10 (5 %)"):
+        expect(demo).to_contain_text(text)
+    expect(demo).to_contain_text("Half lasted up to1 min95 of 100 lasted up to1 h")
+    expect(demo).to_contain_text("These are some of them")
+
+
+# All that a start may say of a watch; how long it lasts is told in two ways.
+SETTINGS = {
+    "labels": {"team": "data", "night": "yes"},
+    "onExpiry": "cancel",
+    "pollIntervalSeconds": 1,
+    "warnAfterSeconds": 4000,
+    "stallAfterSeconds": 3000,
+    "notify": ["ops"],
+}
+OF_THE_JOB = {"source", "jobId", "job", "fresh"}
+OF_ITS_LENGTH = {"expireTime", "timeoutSeconds"}
+
+
+def seconds(row: Body) -> float:
+    """The length of a watch."""
+    begin, end = (datetime.fromisoformat(row[name]) for name in ("startedAt", "expireTime"))
+    return (end - begin).total_seconds()
+
+
+def test_the_result_is_shown_and_the_next_run_has_the_settings_of_the_first(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    known = {field.alias for field in StartRequest.model_fields.values()}
+    assert known == SETTINGS.keys() | OF_THE_JOB | OF_ITS_LENGTH
+    monitor = at_lab(lab, api, **SETTINGS, timeoutSeconds=5000)
+    first = api.get(monitor)["monitor"]
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    job = lab.jobs[first["jobId"]]
+    for status in ("heating", "mixing"):
+        api.wait(monitor, lambda shown: shown["monitor"]["rawStatus"] == job["status"])
+        job["status"] = status
+    job |= {"result": {"rows": 42, "note": SCRIPT}, "status": "completed"}
+    expect(page.locator(".lead .state")).to_have_text("✔Succeeded", timeout=30_000)
+    result = page.locator("section:has(#result-heading)")
+    expect(result.locator("pre")).to_have_text(
+        f'{{\n  "rows": 42,\n  "note": "{SCRIPT}"\n}}', use_inner_text=True
+    )
+    expect(result.get_by_text("The result was longer")).to_have_count(0)
+
+    job |= {"status": "mixing", "result": "x" * 20_000}
+    do(page, "Watch again", "Run 2 of the watch began.")
+    second = api.get(monitor)["monitor"]
+    assert {name: second[name] for name in SETTINGS} == SETTINGS
+    assert (second["run"], second["timeoutSeconds"], seconds(second)) == (2, 5000, 5000)
+
+    # The runs stand one below the other, each with its own statuses.
+    runs = page.locator(".runs > li")
+    expect(runs.locator("h3")).to_contain_text(["Run 2", "Run 1"])
+    expect(runs.nth(1).locator(".state")).to_have_text("✔Succeeded")
+    expect(runs.nth(1).locator(".legend")).to_contain_text("mixing")
+    expect(runs.nth(1).locator(".legend")).to_contain_text("heating")
+    expect(runs.nth(0).locator(".legend")).not_to_contain_text("heating")
+    bars = [runs.nth(i).locator("svg.bar").bounding_box() for i in (0, 1)]
+    above, below = (bar for bar in bars if bar)
+    assert above["y"] + above["height"] < below["y"]
+    assert (above["x"], above["width"]) == (below["x"], below["width"])
+    # No status is as thin as a mark, and all together fill the bar.
+    spans = [span.bounding_box() for span in runs.nth(1).locator("svg.bar rect[class^=c]").all()]
+    assert all(span and span["width"] > 0 for span in spans)
+    for theme in ("light", "dark"):
+        for width in (1280, 390):
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            page.set_viewport_size({"width": width, "height": 800})
+            keep(page, f"two-runs-{theme}-{width}")
+            assert_no_barrier(page, f"two runs, {theme}, {width}")
+
+    job["status"] = "completed"
+    expect(result.get_by_text("The result was longer")).to_be_visible(timeout=30_000)
+    keep(page, "long-result")
+    # The log keeps how the first run ended.
+    ends = [line["to"] for line in api.get(monitor)["log"] if line["event"] == "ended"]
+    assert ends == ["Succeeded", "Succeeded"]
+
+
+def test_the_next_run_ends_when_the_one_before_was_to_end(
+    page: Page, api: Api, lab: FaultySource
+) -> None:
+    now = datetime.now(UTC)
+    moments = {name: now + timedelta(seconds=s) for name, s in (("soon", 3), ("far", 9000))}
+    monitors = {name: at_lab(lab, api, expireTime=at.isoformat()) for name, at in moments.items()}
+    api.call("POST", f"/api/monitors/{monitors['far']}/stop")
+    before = {name: api.ended(monitor)["monitor"] for name, monitor in monitors.items()}
+    assert before["soon"]["state"] == "Expired"
+    for monitor in monitors.values():
+        page.goto(f"/api/ui#/monitors/{monitor}")
+        do(page, "Watch again", "Run 2 of the watch began.")
+    after = {name: api.get(monitor)["monitor"] for name, monitor in monitors.items()}
+    assert after["far"]["expireTime"] == before["far"]["expireTime"]
+    # That moment is over: the next run has as long as the first had.
+    assert seconds(after["soon"]) == round(seconds(before["soon"])) > 0
 
 
 def test_the_list_filters_and_a_link_to_it_holds(page: Page, api: Api) -> None:
@@ -215,6 +489,28 @@ def test_a_megabyte_of_text_is_cut_until_it_is_asked_for(page: Page, api: Api) -
     assert page.title() != "taken"
 
 
+@pytest.mark.parametrize(
+    ("ago", "shown"), [(-90, "in 1 min"), (90, "in 8 min"), (700, "in 8 min"), (4000, "due")]
+)
+def test_the_next_poll_is_told_also_where_the_last_one_is_not_stored(
+    page: Page, api: Api, ago: float, shown: str
+) -> None:
+    """A poll that changes nothing is stored every third time."""
+    monitor = api.start(jobId=new_job_id(), pollIntervalSeconds=600)["id"]
+    at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+
+    def plan(body: Any) -> None:
+        row = body["monitor"] if "monitor" in body else body["monitors"][0]
+        row["nextPollAt"] = at
+
+    answer_with(page, "**/api/monitors?*", plan)
+    answer_with(page, "**/api/monitors/*", plan)
+    page.goto("/api/ui#/")
+    expect(page.locator("td[data-name='Next poll']").first).to_contain_text(shown)
+    page.goto(f"/api/ui#/monitors/{monitor}")
+    expect(page.locator(".facts").first).to_contain_text(f"Next poll{shown}")
+
+
 def test_what_the_caller_may_not_do_is_not_offered(page: Page, api: Api) -> None:
     monitor = api.start(jobId=new_job_id())["id"]
     may: list[str] = []
@@ -236,7 +532,12 @@ def test_what_the_caller_may_not_do_is_not_offered(page: Page, api: Api) -> None
         "stop": {"Stop"},
     }
     may[:] = ["read"]
-    for view, things in {"housekeeping": "#cleanup", "sources": "#source-demo"}.items():
+    views = {
+        "housekeeping": "#cleanup",
+        "sources": "#source-demo",
+        "channels": "#channel-ops",
+    }
+    for view, things in views.items():
         page.goto(f"/api/ui#/{view}")
         page.reload()
         page.locator(things).wait_for()
@@ -312,7 +613,7 @@ def test_all_is_reached_by_the_keyboard_and_the_focus_is_seen(page: Page, api: A
     expect(page.locator("#field-pollIntervalSeconds-fault")).to_be_visible()
     page.get_by_label("Poll every").fill("90")
     page.keyboard.press("Enter")
-    expect(page.locator(".said p").first).to_have_text("The watch is changed.")
+    expect(page.locator(".said p").first).to_contain_text("polls every 1 min 30 s.")
     assert api.get(monitor)["monitor"]["pollIntervalSeconds"] == 90
     expect(page.get_by_role("button", name="Change")).to_be_focused()
 

@@ -2,10 +2,17 @@
 
 import pytest
 
-from domain.monitors.census import Census, End, percentile, take_census
+from domain.monitors.census import (
+    Census,
+    End,
+    Watched,
+    percentile,
+    take_census,
+    watched_by_source,
+)
 from domain.monitors.monitor import State
 from domain.outcome import Outcome
-from tests.unit.rows import row
+from tests.unit.rows import NOW, row
 
 
 def test_no_monitor_gives_zeros() -> None:
@@ -31,6 +38,15 @@ def test_monitors_are_counted_by_source_state_and_flag() -> None:
     # The third has not polled yet.
     assert (census.poll_latency_p50, census.poll_latency_p95) == (1.0, 3.0)
     assert (census.end_lag_p50, census.end_lag_p95) == (2.0, 4.0)
+
+
+def test_what_was_seen_of_the_live_ones_is_summed_by_source() -> None:
+    rows = [row(polls=5, failed_polls=2, blind=True), row(polls=3), row(source="other", polls=1)]
+    found = watched_by_source(rows, NOW, complete=False)
+    assert found == {
+        "demo": Watched(at=NOW, complete=False, live=2, blind=1, polls=8, failed_polls=2),
+        "other": Watched(at=NOW, complete=False, live=1, blind=0, polls=1, failed_polls=0),
+    }
 
 
 @pytest.mark.parametrize(

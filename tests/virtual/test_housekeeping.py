@@ -1,10 +1,13 @@
 """What the app tells of its own work, and of the day behind it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from adapters import hub
+from adapters.monitor_list import MonitorList, Tallies
 from domain.errors import StoreUnavailable
 from tests.api import Body, new_job_id
 from tests.virtual.conftest import Lab
@@ -96,6 +99,52 @@ def test_the_counts_tell_of_the_live_ones_and_of_the_ends_of_a_day(lab: Lab) -> 
     assert counts(lab)["sources"][0]["ends"] == {"Expired": 1}
 
 
+def test_the_counts_tell_what_the_watchdog_saw_of_the_live_ones(lab: Lab) -> None:
+    jobs = {name: new_job_id() for name in ("well", "refused", "other")}
+    lab.source.behave(jobs["refused"], "401")
+    for name in ("well", "other"):
+        lab.source.behave(jobs[name], RUNNING)
+    for name, job_id in jobs.items():
+        source = "settling" if name == "other" else "demo"
+        lab.api.start(source=source, jobId=job_id, pollIntervalSeconds=60)
+    lab.host.advance(minutes=11)
+    demo, hasty, _, settling = counts(lab)["sources"]
+    rows = [lab.row(f"demo.{jobs[name]}") for name in ("well", "refused")]
+    seen = demo["watched"]
+    assert seen["at"] == shown(lab)["watchdog"]["endedAt"]
+    assert (seen["complete"], seen["live"], seen["blind"]) == (True, 2, 1)
+    assert 0 < seen["failedPolls"] <= rows[1].failed_polls
+    assert seen["failedPolls"] < seen["polls"] <= sum(row.polls for row in rows)
+    assert hasty["watched"] is None
+    assert settling["watched"]["failedPolls"] == 0 < settling["watched"]["polls"]
+    lab.api.call("POST", f"/api/monitors/settling.{jobs['other']}/stop")
+    lab.host.advance(minutes=6)  # and the next run sees nothing of the source
+    assert [each["watched"] is None for each in counts(lab)["sources"]] == [False, True, True, True]
+
+
+def test_pages_that_are_open_at_once_cost_one_count(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans: list[datetime] = []
+    tallies = MonitorList.tallies
+
+    def counted(self: MonitorList, since: datetime) -> Tallies:
+        scans.append(since)
+        return tallies(self, since)
+
+    monkeypatch.setattr(MonitorList, "tallies", counted)
+    with ThreadPoolExecutor(8) as pages:
+        answers = [*pages.map(lambda _: counts(lab), range(8))]
+    assert len(scans) == 1
+    assert answers == [answers[0]] * 8
+    lab.api.start(jobId=new_job_id(), pollIntervalSeconds=60)
+    lab.host.advance(seconds=9)
+    assert counts(lab) == answers[0]
+    lab.host.advance(seconds=1)
+    assert counts(lab)["sources"][0]["live"] == 1
+    assert len(scans) == 2
+
+
 def test_counts_that_leave_some_out_say_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     for body in (RUNNING, RUNNING, RUNNING, DONE, DONE):
         job_id = new_job_id()
@@ -104,6 +153,7 @@ def test_counts_that_leave_some_out_say_so(lab: Lab, monkeypatch: pytest.MonkeyP
     lab.host.advance(minutes=2)
     for bound, live, ends in ((4, 3, 2), (3, 3, 2), (2, 2, 2)):
         monkeypatch.setattr("adapters.monitor_list._ENTRIES_READ", bound)
+        lab.host.advance(seconds=10)
         found = counts(lab)
         demo = found["sources"][0]
         assert (demo["live"], demo["ends"]["Succeeded"]) == (live, ends)
