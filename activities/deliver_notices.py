@@ -167,23 +167,32 @@ class _Look:
         return [each for each in entries if not each.sent_at and each[:3] not in done]
 
     def _read(self, chosen: Sequence[Entry]) -> Found:
-        """The notices of the monitors that waited longest. Those that can't be told hide none."""
-        deadline = monotonic() + _READING
-        found, unknown = Found(), list[Entry]()
-        while chosen and not found.items:
+        """The notices of the monitors that waited longest.
+
+        Those that can't be told, or that the receiver refuses, hide none: it goes on to others.
+        """
+        deadline, all_found = monotonic() + _READING, Found()
+        while chosen and not any(map(self._is_due, all_found.items)):
             some = first_owners(chosen, _OWNERS, _TOGETHER)
             taken = {each.owner for each in some}
             chosen = [each for each in chosen if each.owner not in taken]
-            awaited = found.look_at
             found = self._outbox.items(self._name, some, deadline)
-            found.look_at = found.look_at or awaited
             self._outbox.drop(self._name, found.stale)
-            unknown += found.unknown
+            all_found.items += found.items
+            all_found.unknown += found.unknown
+            all_found.look_at = all_found.look_at or found.look_at
             if found.unread:
+                self._left = True
                 break
-        self._left = self._left or bool(chosen or found.unread)
-        self._leave(unknown)
-        return found
+        self._left = self._left or bool(chosen)
+        self._leave(all_found.unknown)
+        return all_found
+
+    def _is_due(self, item: Item) -> bool:
+        """Whether a notice can be sent now: of a receiver that is down, one that is new to it."""
+        if self._state.failures >= DOWN_AFTER:
+            return item.told.attempts == 0
+        return item.told.next_at is None or item.told.next_at <= self._services.now()
 
     def _leave(self, unknown: Sequence[Entry]) -> None:
         """Tell of notices that a later release wrote; give them up after a day, as all others."""

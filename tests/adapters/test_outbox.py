@@ -152,6 +152,27 @@ def test_all_that_waited_a_day_for_a_receiver_that_is_gone_is_given_up(
     assert [each.owner for each in outbox.waiting("ops")] == ["demo.d"]
 
 
+@pytest.mark.parametrize("failures", [0, 3])
+def test_notices_that_the_receiver_refuses_hide_no_other(
+    services: Services, server: FaultySource, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    monkeypatch.setattr("activities.deliver_notices._OWNERS", 2)
+    now = services.now()
+    refused = Told(attempts=3, since=now - DAY / 24, next_at=now + DAY / 100, detail="HTTP 400")
+    for name in "abcd":
+        announce(services, DAY / 24, f"demo.{name}")
+        write(services, f"demo.{name}")
+        rewrite(services, f"demo.{name}", told=json.dumps({"ops": refused.to_wire()}))
+    announce(services, owner="demo.e")
+    write(services, "demo.e")
+    services.monitors.outbox.remember("ops", ChannelState(failures=failures))
+    progress = look(services, DeliveryProgress(channel="ops"))
+    told = [json.loads(each.body)["data"]["monitorId"] for each in server.requests]
+    assert told == ["demo.e"]
+    if failures == 0:  # else all that waits is tried at once, as the receiver is up again
+        assert progress.look_at == refused.next_at
+
+
 def test_a_look_carries_along_what_it_could_not_note_alone(
     services: Services, server: FaultySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
