@@ -1,18 +1,22 @@
 """`DeliverNotices`: one look at the notices that wait for a channel.
 
-1. Notices that an earlier look delivered, and that the store did not note, are noted and not sent
-   again.
+1. Notices that an earlier look delivered are noted and not sent again: the members of a digest,
+   which the index marks, and what the store did not take, which the progress names.
 2. `domain.notices.outbox` decides which messages are sent, and which notices wait on.
 3. The fate of each notice is noted before the next message is sent. If the store does not take it,
    the look ends, and its result names what was delivered: only a host that dies in between sends a
-   message twice.
-4. A look begins no attempt 25 seconds after its first, however long the store took before: the
-   notices of a digest are read and noted one by one. So each look sends a message at the least.
+   message twice. A digest is marked in the index, a hundred notices at once, and noted as long as
+   there is time.
+4. A look reads for 15 seconds, and begins no attempt and no note 25 seconds after that began,
+   however many notices wait. What is left over is for the next look, which follows at once. Each
+   look does something: it sends a message at the least, unless notes take all its time.
+5. A notice that only a later release knows is left alone, and given up after a day.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -20,7 +24,7 @@ import azure.durable_functions as df
 
 from adapters.event_log import log_event
 from adapters.monitor_list import readers
-from adapters.outbox import TROUBLE
+from adapters.outbox import TROUBLE, Found
 from adapters.services import Services, get_services
 from domain import names
 from domain.errors import ChannelDisabled, NoSuchChannel, StoreUnavailable
@@ -44,6 +48,11 @@ from domain.notices.outbox import (
 bp = df.Blueprint()
 
 _SECONDS = 25.0
+"""From the beginning of a look to its last attempt, and its last note."""
+
+_READING, _NOTING = 15.0, 10.0
+"""For reading what is due, and, before that, for notes of what an earlier look delivered."""
+
 _ENTRIES = 100_000
 """Notices that a look knows of. Those that rest must not hide one that is due."""
 
@@ -53,7 +62,11 @@ _OWNERS = 200
 _TOGETHER = 10_000
 """Monitors that digests tell of in a look."""
 
+_NOTED = 2_000
+"""Notices that an earlier look delivered, and that a look reads to note them."""
+
 _UNUSABLE_AGAIN = timedelta(minutes=15)
+_UNKNOWN = "a later release wrote this notice"
 
 
 @bp.function_name(names.DELIVER_NOTICES)
@@ -92,7 +105,8 @@ class _Look:
     """A look at a channel.
 
     Attributes:
-        sent: The ids of notices that were delivered, and are not noted yet.
+        sent: The ids of notices that were delivered, and are noted neither in them nor in the
+            index.
         gone: Whether the channel is not configured, and nothing waits for it.
     """
 
@@ -101,63 +115,116 @@ class _Look:
         self.gone = False
         self._services, self._name = services, progress.channel
         self._monitors, self._outbox = services.monitors, services.monitors.outbox
+        self._until = inf  # on the clock of `monotonic`
+        self._left = False  # whether there was no time for something
 
     def deliver(self) -> datetime | None:
         """Send what is due; when to look again, None if nothing waits."""
+        self._outbox.note_look(self._name)
         now, channels = self._services.now(), self._services.sources.channels
         entries = self._note_sent(self._outbox.waiting(self._name, _ENTRIES))
-        if not entries:
+        if not entries and not self._left:
             self.gone = self._name not in channels.names
             return None
         self._state = self._outbox.state(self._name)
         if self._state.next_at and now < self._state.next_at:
-            return self._state.next_at
+            return self._or_at_once(self._state.next_at)
         chosen, later = sift(entries, self._state.quiet, now)
-        some = first_owners(chosen, _OWNERS, _TOGETHER)
-        items, stale, awaited = self._outbox.items(self._name, some)
-        self._outbox.drop(self._name, stale)
+        self._until = monotonic() + _SECONDS
+        found = self._read(chosen)
         try:
             channel = channels.get(self._name)
         except (NoSuchChannel, ChannelDisabled) as fault:
-            return self._unusable(items, str(fault) or "the channel is not configured")
-        items = self._without_filtered(items, channel)
+            why = str(fault) or "the channel is not configured"
+            return self._or_at_once(self._unusable(found.items, why))
+        items = self._without_filtered(found.items, channel)
         again = self._send_all(channel, items)
-        more = now if len(some) < len(chosen) else None
-        return min((at for at in (later, awaited, again, more) if at), default=None)
+        return self._or_at_once(later, found.look_at, again)
+
+    def _or_at_once(self, *times: datetime | None) -> datetime | None:
+        """The first of the times to look again; now, if something is left."""
+        at_once = self._services.now() if self._left else None
+        return min((at for at in (*times, at_once) if at), default=None)
 
     def _note_sent(self, entries: list[Entry]) -> list[Entry]:
         """Note what an earlier look delivered, before anything else; the entries of the rest."""
-        if not self.sent:
-            return entries
         names = {each.rpartition("/")[0] for each in self.sent}
         known = [
             each
             for each in entries
-            if f"{each.owner}/{each.run}/{each.number}" in names or each.owner == TROUBLE
+            if each.sent_at or each.name in names or (names and each.owner == TROUBLE)
         ]
-        items, _, _ = self._outbox.items(self._name, known)
-        sent = [each for each in items if each.notice.id in self.sent]
-        self._delivered(sent, "delivered")
-        if len(entries) < _ENTRIES:
+        some = known[:_NOTED]
+        self._until = monotonic() + _NOTING
+        found = self._outbox.items(self._name, some)
+        self._outbox.drop(self._name, [each for each in found.stale if each.sent_at])
+        sent = [each for each in found.items if each.entry.sent_at or each.notice.id in self.sent]
+        self._note_delivered(sent, "delivered")
+        self._left = self._left or len(some) < len(known)
+        if len(entries) < _ENTRIES and not self._left:
             self.sent.clear()  # all others were noted after all
-        noted = {each.entry[:3] for each in sent}
-        return [each for each in entries if each[:3] not in noted]
+        done = {each.entry[:3] for each in sent}
+        return [each for each in entries if not each.sent_at and each[:3] not in done]
+
+    def _read(self, chosen: Sequence[Entry]) -> Found:
+        """The notices of the monitors that waited longest.
+
+        Those that can't be told, or that the receiver refuses, hide none: it goes on to others.
+        """
+        deadline, all_found = monotonic() + _READING, Found()
+        while chosen and not any(map(self._is_due, all_found.items)):
+            some = first_owners(chosen, _OWNERS, _TOGETHER)
+            taken = {each.owner for each in some}
+            chosen = [each for each in chosen if each.owner not in taken]
+            found = self._outbox.items(self._name, some, deadline)
+            self._outbox.drop(self._name, found.stale)
+            all_found.items += found.items
+            all_found.unknown += found.unknown
+            all_found.look_at = all_found.look_at or found.look_at
+            if found.unread:
+                self._left = True
+                break
+        self._left = self._left or bool(chosen)
+        self._leave(all_found.unknown)
+        return all_found
+
+    def _is_due(self, item: Item) -> bool:
+        """Whether a notice can be sent now: of a receiver that is down, one that is new to it."""
+        if self._state.failures >= DOWN_AFTER:
+            return item.told.attempts == 0
+        return item.told.next_at is None or item.told.next_at <= self._services.now()
+
+    def _leave(self, unknown: Sequence[Entry]) -> None:
+        """Tell of notices that a later release wrote; give them up after a day, as all others."""
+        if not unknown:
+            return
+        log_event(
+            "noticesUnknown",
+            None,
+            level=logging.WARNING,
+            channel=self._name,
+            notices=len(unknown),
+            id=unknown[0].name,
+        )
+        now = self._services.now()
+        told = Told(state="givenUp", at=now, detail=_UNKNOWN)
+        for entry in unknown:
+            late = now - entry.written_at >= GIVEN_UP_AFTER and monotonic() < self._until
+            if late and self._monitors.note(entry, self._name, told):
+                self._outbox.settle(self._name, entry, told)
+                self._log_given_up(entry, entry.name, None, _UNKNOWN)
 
     def _without_filtered(self, items: list[Item], channel: Channel) -> list[Item]:
-        left = []
-        for item in items:
-            if channel.filter.takes(item.notice):
-                left.append(item)
-            else:
-                self._end(item, "filtered")
-        return left
+        taken = [item for item in items if channel.filter.takes(item.notice)]
+        if len(taken) < len(items):
+            ids = {item.notice.id for item in taken}
+            self._end([item for item in items if item.notice.id not in ids], "filtered")
+        return taken
 
     def _unusable(self, items: list[Item], why: str) -> datetime:
         """Give up what waits for a day for a channel that can't be used."""
         now = self._services.now()
-        for item in items:
-            if now - item.entry.written_at >= GIVEN_UP_AFTER:
-                self._give_up(item, why)
+        self._give_up([i for i in items if now - i.entry.written_at >= GIVEN_UP_AFTER], why)
         update = {"last_error": why, "last_error_at": now}
         self._outbox.remember(self._name, self._state.model_copy(update=update))
         return now + _UNUSABLE_AGAIN
@@ -165,9 +232,8 @@ class _Look:
     def _send_all(self, channel: Channel, items: list[Item]) -> datetime | None:
         down = self._state.failures >= DOWN_AFTER
         queue = Queue(items, self._services.now(), single=down)
-        for item in queue.replaced:
-            self._end(item, "replaced")
-        deadline = monotonic() + _SECONDS
+        if not self._end(queue.replaced, "replaced"):
+            return None  # the one that takes its place must not be sent before
         try:
             while message := queue.message():
                 if self._send(channel, message):
@@ -176,10 +242,9 @@ class _Look:
                         return self._services.now()  # for all that waits
                 elif self._state.next_at:
                     done = {each.notice.id for each in (*message, *queue.replaced)}
-                    rest = [each for each in items if each.notice.id not in done]
-                    self._give_up_after_a_day(rest, deadline)
+                    self._give_up_after_a_day([i for i in items if i.notice.id not in done])
                     return self._state.next_at
-                if monotonic() >= deadline:
+                if monotonic() >= self._until:
                     return self._services.now()
         finally:
             self._outbox.remember(self._name, self._state)
@@ -208,7 +273,10 @@ class _Look:
             up = {"failures": 0, "failing_since": None, "next_at": None, "last_delivered_at": now}
             self._state = self._state.model_copy(update=up)
             self.sent |= {item.notice.id for item in items}
-            self._delivered(items, delivery.detail)
+            if len(items) > 1:
+                self._outbox.mark_sent(self._name, [item.entry for item in items])
+                self.sent -= {item.notice.id for item in items}
+            self._note_delivered(items, delivery.detail)
         else:
             self._failed(items, delivery, now)
         return delivery.delivered
@@ -247,80 +315,111 @@ class _Look:
         if failures >= DOWN_AFTER:
             down["next_at"] = now + pause(failures - DOWN_AFTER + 2, self._name, wish)
         self._state = self._state.model_copy(update=down)
-        for number, item in enumerate(items):
-            since = max(item.entry.written_at, self._state.failing_since or now)
-            name = f"{self._name} {item.notice.id}"
-            told = tried(item.told, name, now, wish=wish, since=since)
-            if number == 0 or told.state == "givenUp":
-                told = told.model_copy(update={"detail": delivery.detail})
-                self._note(item, told, delivery.detail)
-            if number == 0 and item.entry.group and told.next_at:
-                self._state.quiet[item.entry.group] = told.next_at
+        after = [item._replace(told=self._tried(item, wish, now)) for item in items]
+        first = after[0]
+        if first.told.state == "waiting":
+            told = first.told.model_copy(update={"detail": delivery.detail})
+            self._note([first], lambda _: told, delivery.detail)
+            if first.entry.group and told.next_at:
+                self._state.quiet[first.entry.group] = told.next_at
+        self._give_up([each for each in after if each.told.state == "givenUp"], delivery.detail)
 
-    def _give_up_after_a_day(self, items: Sequence[Item], deadline: float) -> None:
+    def _tried(self, item: Item, wish: float | None, now: datetime) -> Told:
+        since = max(item.entry.written_at, self._state.failing_since or now)
+        name = f"{self._name} {item.notice.id}"
+        return tried(item.told, name, now, wish=wish, since=since)
+
+    def _give_up_after_a_day(self, items: Sequence[Item]) -> None:
         """Give up what waited for a day behind others, since one attempt is for all of a look."""
         now = self._services.now()
         down_since = self._state.failing_since or now
-        for item in items:
-            late = now - max(item.entry.written_at, down_since) >= GIVEN_UP_AFTER
-            if late and monotonic() < deadline:
-                self._give_up(item, self._state.last_error or "")
+        late = [
+            item for item in items if now - max(item.entry.written_at, down_since) >= GIVEN_UP_AFTER
+        ]
+        self._give_up(late, self._state.last_error or "")
 
-    def _give_up(self, item: Item, why: str) -> None:
+    def _give_up(self, items: Sequence[Item], why: str) -> None:
         update = {"state": "givenUp", "at": self._services.now(), "detail": why, "next_at": None}
-        self._note(item, item.told.model_copy(update=update), why)
+        for item in self._note(items, lambda item: item.told.model_copy(update=update), why):
+            source = item.notice.source
+            self._log_given_up(item.entry, item.notice.id, source, why)
 
-    def _delivered(self, items: Sequence[Item], words: str) -> None:
+    def _log_given_up(self, entry: Entry, id_: str, source: str | None, why: str) -> None:
+        about = entry.owner if entry.owner != TROUBLE else None
+        log_event(
+            "noticeGivenUp",
+            None,
+            level=logging.ERROR,
+            channel=self._name,
+            id=id_,
+            monitor=about,
+            source=source,
+            run=entry.run if about else None,
+            detail=why,
+        )
+
+    def _note_delivered(self, items: Sequence[Item], words: str) -> None:
         """Note that notices were delivered."""
         now = self._services.now()
 
-        def note(item: Item) -> None:
-            told = item.told.model_copy(
-                update={
-                    "state": "delivered",
-                    "attempts": item.told.attempts + 1,
-                    "since": item.told.since or now,
-                    "at": now,
-                    "detail": None,
-                    "next_at": None,
-                }
-            )
-            self._monitors.note(item.entry, self._name, told, words)
-            self.sent.discard(item.notice.id)
+        def told(item: Item) -> Told:
+            update = {
+                "state": "delivered",
+                "attempts": item.told.attempts + 1,
+                "since": item.told.since or now,
+                "at": now,
+                "detail": None,
+                "next_at": None,
+            }
+            return item.told.model_copy(update=update)
 
-        if len(items) == 1:
-            note(items[0])
-        else:
-            list(readers.map(note, items))
-        self._outbox.settle_many(self._name, [item.entry for item in items])
-        for item in items:
-            self._trim(item.entry)
+        for item in self._note(items, told, words):
+            if item.entry.number % self._outbox.TRIM_EVERY == 0:
+                self._outbox.trim(item.entry.owner)
 
-    def _end(self, item: Item, state: str) -> None:
-        """Note that a notice is not sent any more."""
-        told = item.told.model_copy(
-            update={"state": state, "at": self._services.now(), "next_at": None}
-        )
-        self._note(item, told, None)
+    def _end(self, items: Sequence[Item], state: str) -> bool:
+        """Note that notices are not sent any more; whether there was time for all."""
+        update = {"state": state, "at": self._services.now(), "next_at": None}
+        done = self._note(items, lambda item: item.told.model_copy(update=update), None)
+        return len(done) == len(items)
 
-    def _note(self, item: Item, told: Told, words: str | None) -> None:
-        self._monitors.note(item.entry, self._name, told, words)
-        if told.state == "waiting":
-            return
-        self._outbox.settle(self._name, item.entry, told)
-        if told.state == "givenUp":
-            log_event(
-                "noticeGivenUp",
-                None,
-                level=logging.ERROR,
-                channel=self._name,
-                id=item.notice.id,
-                monitor=item.notice.monitor_id,
-                source=item.notice.source,
-                run=item.notice.run,
-                detail=told.detail,
-            )
+    def _note(
+        self, items: Sequence[Item], told: Callable[[Item], Told], words: str | None
+    ) -> list[Item]:
+        """Note the fate of notices, many at once, and bring the indexes in line.
 
-    def _trim(self, entry: Entry) -> None:
-        if entry.number % self._outbox.TRIM_EVERY == 0:
-            self._outbox.trim(entry.owner)
+        Args:
+            items: The notices.
+            told: The fate of each.
+            words: For the log of each monitor.
+
+        Returns:
+            Those that were noted. There may be no time for others, but for a single one there is.
+
+        Raises:
+            StoreUnavailable: The store did not take a note.
+        """
+        trouble: list[StoreUnavailable] = []
+
+        def note(item: Item) -> bool:
+            if trouble or (len(items) > 1 and monotonic() >= self._until):
+                return False
+            fate = told(item)
+            try:
+                self._monitors.note(item.entry, self._name, fate, words)
+                if fate.state == "givenUp":
+                    self._outbox.settle(self._name, item.entry, fate)
+            except StoreUnavailable as error:
+                trouble.append(error)
+                return False
+            return True
+
+        noted = readers.map(note, items) if len(items) > 1 else map(note, items)
+        done = [item for item, is_noted in zip(items, noted, strict=True) if is_noted]
+        ended = [item.entry for item in done if told(item).state not in ("waiting", "givenUp")]
+        self._outbox.settle_many(self._name, ended)
+        self.sent -= {item.notice.id for item in done}
+        if trouble:
+            raise trouble[0]
+        self._left = self._left or len(done) < len(items)
+        return done

@@ -9,7 +9,7 @@ followed by a look at the instance. If the hub does not answer, every function r
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -281,16 +281,17 @@ async def ensure_cleanup(
     Raises:
         StoreUnavailable: The task hub did not take the start.
     """
-    status = await _status(client, names.CLEANUP_INSTANCE)
-    foreign = status is not None and _is_foreign(status, names.PERIODIC_CLEANUP)
-    if status is not None and status.runtime_status.value not in ENDED:
-        if not foreign:
-            return _progress(status.custom_status)
-        await _end_and_purge(client, services, names.CLEANUP_INSTANCE)
-    progress = _progress(status.input_) if status and not foreign else CleanupProgress()
+    instance_id = names.CLEANUP_INSTANCE
+    why = await _cause_to_start(client, services, names.PERIODIC_CLEANUP, instance_id)
+    status = await _status(client, instance_id)
+    if status is not None and why is None:
+        return _progress(status.custom_status)
+    progress = CleanupProgress()
+    if status is not None and not _is_foreign(status, names.PERIODIC_CLEANUP):
+        progress = _progress(status.input_)  # of the one that ended
     if progress.hub is None:
         progress = progress.model_copy(update={"hub": services.now().isoformat()})
-    await _start(client, names.PERIODIC_CLEANUP, names.CLEANUP_INSTANCE, progress.to_wire())
+    await _start(client, names.PERIODIC_CLEANUP, instance_id, progress.to_wire())
     log.info("Started %s", names.PERIODIC_CLEANUP)
     return progress
 
@@ -306,19 +307,49 @@ async def ensure_sweep(
     Raises:
         StoreUnavailable: The task hub did not take the start, or did not end a silent one.
     """
-    name, instance_id = source.name, names.sweep_instance(source.name)
-    instance = await find(client, instance_id, names.SOURCE_SWEEP)
-    found = None if instance is None or instance.ended else instance
-    if found and not found.foreign:
-        interval = timedelta(seconds=source.poll_interval_seconds)
-        sweep, alive_at = await at_store(services.app_state.sweep_state, name)
-        if not sweep.is_silent(alive_at, interval, services.now()):
-            return None
-    if found:
-        await _end_and_purge(client, services, instance_id)
-    await at_store(services.app_state.note_sweep, name, services.now())
-    await _start(client, names.SOURCE_SWEEP, instance_id, SweepTurn().to_wire())
-    return "silent" if found else "missing"
+    instance_id = names.sweep_instance(source.name)
+    interval = timedelta(seconds=source.poll_interval_seconds)
+
+    def is_silent() -> bool:
+        sweep, alive_at = services.app_state.sweep_state(source.name)
+        return sweep.is_silent(alive_at, interval, services.now())
+
+    why = await _cause_to_start(client, services, names.SOURCE_SWEEP, instance_id, is_silent)
+    if why:
+        await at_store(services.app_state.note_sweep, source.name, services.now())
+        await _start(client, names.SOURCE_SWEEP, instance_id, SweepTurn().to_wire())
+    return why
+
+
+async def _cause_to_start(
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    name: str,
+    instance_id: str,
+    is_silent: Callable[[], bool] | None = None,
+) -> str | None:
+    """Why an eternal orchestration is to be started. An instance in its way is removed.
+
+    Args:
+        client: The durable client.
+        services: The services.
+        name: The orchestrator.
+        instance_id: Its one instance.
+        is_silent: Asks the store whether one that runs does nothing any more.
+
+    Returns:
+        `missing`, or `silent`; None if it runs.
+
+    Raises:
+        StoreUnavailable: The task hub did not end the instance in the way.
+    """
+    instance = await find(client, instance_id, name)
+    if instance is None or instance.ended:
+        return "missing"
+    if not instance.foreign and (is_silent is None or not await at_store(is_silent)):
+        return None
+    await _end_and_purge(client, services, instance_id)
+    return "silent"
 
 
 async def _end_and_purge(
@@ -350,26 +381,35 @@ async def wake_delivery(
 
 
 async def ensure_delivery(
-    client: df.DurableOrchestrationClient, services: Services, channel: str
-) -> None:
+    client: df.DurableOrchestrationClient,
+    services: Services,
+    channel: str,
+    is_silent: Callable[[], bool] | None = None,
+) -> str | None:
     """Wake the `Delivery` of a channel; start it unless it runs.
 
+    Args:
+        client: The durable client.
+        services: The services.
+        channel: The channel.
+        is_silent: Asks the store whether one that runs was woken in vain; it is started anew.
+
+    Returns:
+        Why it was started: `missing`, or `silent`; None if it runs.
+
     Raises:
-        StoreUnavailable: The task hub took neither.
+        StoreUnavailable: The task hub took neither, or did not end a silent one.
     """
     instance_id = names.delivery_instance(channel)
-    instance = await find(client, instance_id, names.DELIVERY)
-    if instance and not instance.ended:
-        if not instance.foreign:
-            with _errors():
-                await client.raise_event(instance_id, names.NOTICES, {})
-            return
-        await _end_and_purge(client, services, instance_id)
-    progress = DeliveryProgress(channel=channel, look_at=_AT_ONCE)
-    await _start(client, names.DELIVERY, instance_id, progress.to_wire())
-    # The notices of the next second wake nobody (`Outbox.wakes`): one that is woken looks twice.
+    why = await _cause_to_start(client, services, names.DELIVERY, instance_id, is_silent)
+    if why:
+        progress = DeliveryProgress(channel=channel, look_at=_AT_ONCE)
+        await _start(client, names.DELIVERY, instance_id, progress.to_wire())
+    # One that is just started, too: the notices of the next second wake nobody (`Outbox.wakes`),
+    # and one that is woken looks twice.
     with _errors():
         await client.raise_event(instance_id, names.NOTICES, {})
+    return why
 
 
 async def _start(

@@ -223,7 +223,7 @@ class MonitorTable:
                 return False
             operations = [self.outbox.update(filed, channel, told)]
             found = self.snapshot(entry.owner) if words is not None else None
-            if found:
+            if found and filed.notice:
                 line = log.notified(found.row, filed.notice, channel, told, words)
                 entity = {**found.entity, "logLines": found.lines + 1}
                 operations.append(update_unchanged(found.entity, entity))

@@ -11,17 +11,21 @@ Two partitions beside the monitors lead to notices, by channel, monitor, run and
   a quarter of an hour.
 - `~givenup`: those that were given up.
 
-`~channels` has the state of each channel. `~trouble` is the partition of the notices that are about
-no monitor.
+`~channels` has the state of each channel, and the signs of life of its delivery. `~trouble` is the
+partition of the notices that are about no monitor.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, NamedTuple
+from math import inf
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
 
 from azure.data.tables import UpdateMode
+from pydantic import ValidationError
 
 from adapters.monitor_list import readers
 from adapters.table import (
@@ -35,9 +39,11 @@ from adapters.table import (
 )
 from domain.errors import StoreUnavailable
 from domain.monitors.recovery import CLAIM_GRACE
-from domain.notices.delivery import ChannelReport, ChannelState, Told
+from domain.notices.delivery import ChannelReport, ChannelState, Signs, Told
 from domain.notices.notice import Notice
 from domain.notices.outbox import Entry, Item, group_of
+
+Known = TypeVar("Known", Notice, Told)
 
 OUTBOX, GIVEN_UP, CHANNELS, TROUBLE = "~outbox", "~givenup", "~channels", "~trouble"
 _ATTEMPTS = 10
@@ -67,18 +73,34 @@ class Filed(NamedTuple):
 
     Attributes:
         entity: Its entity, with its ETag.
-        notice: The notice.
-        told: Its fate at each channel.
+        notice: The notice; None for one that only a later release knows.
+        told: Its fate at each channel, as far as this release knows such fates.
+        waits: Whether some channel has neither taken it nor given it up.
     """
 
     entity: Any
-    notice: Notice
+    notice: Notice | None
     told: dict[str, Told]
+    waits: bool
 
-    @property
-    def waits(self) -> bool:
-        """Whether some channel has neither taken it nor given it up."""
-        return any(each.state == "waiting" for each in self.told.values())
+
+@dataclass
+class Found:
+    """The notices that entries of the index lead to.
+
+    Attributes:
+        items: The notices.
+        stale: Entries that lead to none.
+        unknown: Entries of notices that only a later release knows.
+        unread: Entries for which there was no time.
+        look_at: When to look again for notices that are about to be written, if there are such.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    stale: list[Entry] = field(default_factory=list)
+    unknown: list[Entry] = field(default_factory=list)
+    unread: list[Entry] = field(default_factory=list)
+    look_at: datetime | None = None
 
 
 class Outbox:
@@ -110,15 +132,15 @@ class Outbox:
                 "PartitionKey": owner,
                 "RowKey": notice_key(run, number),
                 "notice": notice.model_dump_json(by_alias=True),
-                "told": _text(told),
+                "told": json.dumps({name: each.to_wire() for name, each in told.items()}),
             }
             # A release before may have removed the monitor without its notices.
             yield "upsert", entity, {"mode": UpdateMode.REPLACE}
 
     def update(self, filed: Filed, channel: str, told: Told) -> Operation:
         """What notes the fate of a notice at a channel, unless somebody wrote to it since."""
-        text = _text({**filed.told, channel: told})
-        return update_unchanged(filed.entity, {**filed.entity, "told": text})
+        fates = {**json.loads(filed.entity["told"]), channel: told.to_wire()}
+        return update_unchanged(filed.entity, {**filed.entity, "told": json.dumps(fates)})
 
     def settle(self, channel: str, entry: Entry, told: Told) -> None:
         """Bring the indexes in line with the end of a notice at a channel."""
@@ -143,8 +165,15 @@ class Outbox:
 
         list(readers.map(drop, entries))
 
+    def mark_sent(self, channel: str, entries: Sequence[Entry]) -> None:
+        """Note in the index that a digest was delivered: a hundred of its notices at once."""
+        marked = [each._replace(sent_at=self._now()) for each in entries]
+        for begin in range(0, len(marked), BATCH):
+            some = marked[begin : begin + BATCH]
+            self._table.commit([("upsert", _index_entity(OUTBOX, channel, each)) for each in some])
+
     def settle_many(self, channel: str, entries: Sequence[Entry]) -> None:
-        """Take notices that were delivered out of the index of those that wait."""
+        """Take notices that are sent no more out of the index of those that wait."""
         for begin in range(0, len(entries), BATCH):
             keys = [_index_key(channel, each) for each in entries[begin : begin + BATCH]]
             deletes: list[Operation] = [
@@ -226,37 +255,54 @@ class Outbox:
             with reading():
                 keys = ("owner", "run", "number", "group", "writtenAt")
                 entry = Entry(*(entity[key] for key in keys))
+                sent_at = entity.get("sentAt")
+                if sent_at and sent_at >= entry.written_at:  # and not of a notice before
+                    entry = entry._replace(sent_at=sent_at)
             yield entry
 
-    def items(
-        self, channel: str, entries: Sequence[Entry]
-    ) -> tuple[list[Item], list[Entry], datetime | None]:
+    def items(self, channel: str, entries: Sequence[Entry], until: float = inf) -> Found:
         """The notices of entries, those that wait.
 
-        Returns:
-            The notices; the entries that lead to none; and when to look again for the notices that
-            are about to be written, if there are such entries.
+        Of a monitor all are read, or none: they go out in their order.
+
+        Args:
+            channel: The channel.
+            entries: The entries, in their order.
+            until: When to read no more, on the clock of `time.monotonic`.
         """
-        items: list[Item] = []
-        stale: list[Entry] = []
-        awaited = False
+        found, cut = Found(), set[str]()
         now = self._now()
-        for entry, filed in zip(entries, self.find_many(entries), strict=True):
+
+        def read(entry: Entry) -> Filed | _Unread | None:
+            late = monotonic() >= until
+            return _Unread() if late else self.find(entry.owner, entry.run, entry.number)
+
+        for entry, filed in zip(entries, readers.map(read, entries), strict=True):
+            if isinstance(filed, _Unread):
+                cut.add(entry.owner)
+                found.unread.append(entry)
+                continue
             told = filed.told.get(channel) if filed else None
-            if filed and told and told.state == "waiting":
+            if filed and not filed.notice and (told is None or told.state == "waiting"):
+                found.unknown.append(entry)
+                continue
+            if filed and filed.notice and told and told.state == "waiting":
                 right = entry._replace(group=group_of(filed.notice))
                 if right != entry:  # by a writer that was overtaken
                     self._table.upsert(_index_entity(OUTBOX, channel, right))
-                items.append(Item(right, filed.notice, told))
+                found.items.append(Item(right, filed.notice, told))
                 continue
             given_up = told is not None and told.state == "givenUp"
             if (filed is None or given_up) and now < entry.written_at + CLAIM_GRACE:
-                awaited = True  # it is about to be written, or to be sent again
+                found.look_at = now + _SOON  # it is about to be written, or to be sent again
                 continue
             if given_up:  # by a look that was cut off
                 self._table.upsert(_index_entity(GIVEN_UP, channel, entry))
-            stale.append(entry)
-        return items, stale, now + _SOON if awaited else None
+            found.stale.append(entry)
+        if cut:
+            found.unread += [each.entry for each in found.items if each.entry.owner in cut]
+            found.items = [each for each in found.items if each.entry.owner not in cut]
+        return found
 
     def find_many(self, entries: Sequence[Entry]) -> list[Filed | None]:
         """The notices of entries, each None if there is none."""
@@ -299,12 +345,30 @@ class Outbox:
         """How the deliveries of a channel go."""
         found = self._table.find(CHANNELS, channel)
         with reading():
-            return ChannelState.model_validate_json(found["state"]) if found else ChannelState()
+            state = found.get("state") if found else None
+            return ChannelState.model_validate_json(state) if state else ChannelState()
 
     def remember(self, channel: str, state: ChannelState) -> None:
         """Store how the deliveries of a channel go."""
         keys = {"PartitionKey": CHANNELS, "RowKey": channel}
         self._table.upsert({**keys, "state": state.model_dump_json(by_alias=True)})
+
+    def note_look(self, channel: str) -> None:
+        """Note that a look at a channel begins: a sign of life of its delivery."""
+        self._table.upsert({"PartitionKey": CHANNELS, "RowKey": channel, "lookedAt": self._now()})
+
+    def is_silent(self, channel: str) -> bool:
+        """Whether a channel's delivery was woken in vain; notes that it is about to be woken."""
+        now, signs = self._now(), self.signs(channel)
+        silent = signs.is_silent(now)
+        if silent or signs.answered:
+            self._table.upsert({"PartitionKey": CHANNELS, "RowKey": channel, "wokenAt": now})
+        return silent
+
+    def signs(self, channel: str) -> Signs:
+        """The signs of life of a channel's delivery."""
+        found = self._table.find(CHANNELS, channel) or {}
+        return Signs(found.get("lookedAt"), found.get("wokenAt"))
 
     def channel_report(self, channel: str) -> ChannelReport:
         """A channel as `GET /api/channels` shows it; `to_wire()` makes JSON of it."""
@@ -312,6 +376,7 @@ class Outbox:
         return ChannelReport(
             waiting=len(self.waiting(channel)),
             given_up=len(self.given_up(channel)),
+            last_look_at=self.signs(channel).looked_at,
             failing_since=state.failing_since,
             next_attempt_at=state.next_at,
             last_delivered_at=state.last_delivered_at,
@@ -319,6 +384,10 @@ class Outbox:
             last_error_at=state.last_error_at,
             recent=state.recent,
         )
+
+
+class _Unread:
+    """In the place of a notice that there was no time for."""
 
 
 _WAKE_EVERY = timedelta(seconds=1)
@@ -336,7 +405,7 @@ def _index_key(channel: str, entry: Entry) -> str:
 
 
 def _index_entity(partition: str, channel: str, entry: Entry) -> dict[str, Any]:
-    return {
+    entity: dict[str, Any] = {
         "PartitionKey": partition,
         "RowKey": _index_key(channel, entry),
         "owner": entry.owner,
@@ -345,14 +414,24 @@ def _index_entity(partition: str, channel: str, entry: Entry) -> dict[str, Any]:
         "group": entry.group,
         "writtenAt": entry.written_at,
     }
+    return {**entity, "sentAt": entry.sent_at} if entry.sent_at else entity
 
 
 def _filed(entity: Entity) -> Filed:
+    """The notice of an entity. A later release, before a roll-back, may have written it."""
     with reading():
-        notice = Notice.model_validate_json(entity["notice"])
-        fates = json.loads(entity["told"])
-        told = {channel: Told.model_validate(fate) for channel, fate in fates.items()}
-    return Filed(entity, notice, told)
+        text, fates = entity["notice"], json.loads(entity["told"])
+        told = {name: known for name, fate in fates.items() if (known := _known(Told, fate))}
+        waits = len(told) < len(fates) or any(each.state == "waiting" for each in told.values())
+        return Filed(entity, _known(Notice, json.loads(text)), told, waits)
+
+
+def _known(model: type[Known], data: object) -> Known | None:
+    """The data as this release knows it, or None."""
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
 
 
 def _entry_of(entity: Entity, owner: str) -> Entry:
@@ -362,7 +441,3 @@ def _entry_of(entity: Entity, owner: str) -> Entry:
 
 def _keys_of(entity: Entity) -> Entity:
     return {key: entity[key] for key in ("PartitionKey", "RowKey")}
-
-
-def _text(told: dict[str, Told]) -> str:
-    return json.dumps({name: each.to_wire() for name, each in told.items()})

@@ -44,7 +44,13 @@ class Troubles:
         found = self._table.find(TROUBLE, _STATE)
         with reading():
             stored = json.loads(found["troubles"]) if found else {}
-            known = {Part(name): Trouble.model_validate(each) for name, each in stored.items()}
+            # A later release, before a roll-back, may have noted trouble with another part.
+            others = {name: each for name, each in stored.items() if name not in {*Part}}
+            known = {
+                Part(name): Trouble.model_validate(each)
+                for name, each in stored.items()
+                if name not in others
+            }
             number = int(found["notices"]) if found else 0
         troubles, notice = noted(known, part, detail, now)
         if troubles == known:
@@ -57,7 +63,7 @@ class Troubles:
         entity = {
             "PartitionKey": TROUBLE,
             "RowKey": _STATE,
-            "troubles": json.dumps({name: each.to_wire() for name, each in troubles.items()}),
+            "troubles": json.dumps(others | {name: t.to_wire() for name, t in troubles.items()}),
             "notices": number,
         }
         write: Operation = update_unchanged(found, entity) if found else ("create", entity)

@@ -158,4 +158,5 @@ async def _notices(services: Services, stored: Stored) -> list[ShownNotice]:
             id=each.notice.id, event=each.notice.event, at=each.notice.at, channels=each.told
         )
         for each in found[: -SHOWN - 1 : -1]
+        if each.notice  # and not of a later release
     ]

@@ -47,11 +47,13 @@ class HealthDetails(Health):
         errors: Each fault.
         paused_sources: The sources whose polls are held.
         silent_sweeps: The sources whose sweep the monitors may not rely on at the moment.
+        silent_deliveries: The channels that nobody looks at, though notices wait for them.
     """
 
     errors: list[ShownFault] | None = left_out()
     paused_sources: list[str] | None = left_out()
     silent_sweeps: list[str] | None = left_out()
+    silent_deliveries: list[str] | None = left_out()
 
 
 @operation(
@@ -97,7 +99,8 @@ async def health_details(req: func.HttpRequest) -> func.HttpResponse:
         **_counts(condition),
         errors=listed(condition.faults) or None,
         paused_sources=await at_store(_paused),
-        silent_sweeps=await at_store(_silent),
+        silent_sweeps=await at_store(_silent_sweeps),
+        silent_deliveries=await at_store(_silent_deliveries),
     )
     return json_answer(HTTPStatus.OK, shown)
 
@@ -108,11 +111,18 @@ def _paused() -> list[str]:
     return sorted(services.app_state.paused_sources(services.now()))
 
 
-def _silent() -> list[str]:
+def _silent_sweeps() -> list[str]:
     """The names of the sources that are to sweep, and do not."""
     services = get_services()
     swept = [each.name for each in services.sources.by_name.values() if each.sweeps]
     return sorted(name for name in swept if not has_sweep(services, name))
+
+
+def _silent_deliveries() -> list[str]:
+    """The names of the channels whose notices wait in vain for somebody to look at them."""
+    services = get_services()
+    signs, now = services.monitors.outbox.signs, services.now()
+    return [name for name in services.sources.channels.names if signs(name).is_silent(now)]
 
 
 def _counts(condition: Condition) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 3. Compare a slice of the list with the rows.
 4. Log the state of all that it saw, as one event: its absence shows that the watchdog does not run.
 5. Note the trouble of the watchdog and of the cleanup, which is told if it lasts.
-6. Wake the deliveries for which notices wait.
+6. Wake the deliveries for which notices wait. One that was woken in vain is started anew.
 
 The work grows with the live monitors, not with the stored results (I4). A run that reaches its
 time budget stops, and the next run goes on from there. Two runs at once do no harm: each step may
@@ -129,8 +129,25 @@ async def _keep_sweep(
 
 async def _wake_deliveries(client: df.DurableOrchestrationClient, services: Services) -> None:
     """Wake the deliveries for which notices wait; those that do not run are started."""
-    for channel in await at_store(lambda: [*services.monitors.outbox.channels_with_notices()]):
-        await hub.ensure_delivery(client, services, channel)
+    waiting = await at_store(lambda: [*services.monitors.outbox.channels_with_notices()])
+    await asyncio.gather(*(_keep_delivery(client, services, channel) for channel in waiting))
+
+
+async def _keep_delivery(
+    client: df.DurableOrchestrationClient, services: Services, channel: str
+) -> None:
+    """Keep the delivery of a channel running; trouble with it must not keep the others."""
+    is_silent = partial(services.monitors.outbox.is_silent, channel)
+    try:
+        why = await hub.ensure_delivery(client, services, channel, is_silent)
+    except JobMonitorError as error:
+        log_event(
+            "deliveryNotStarted", None, level=logging.WARNING, channel=channel, detail=str(error)
+        )
+        return
+    if why:
+        level = logging.WARNING if why == "silent" else logging.INFO
+        log_event("deliveryStarted", None, level=level, channel=channel, found=why)
 
 
 async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> int:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pydantic import AwareDatetime, Field
 
-from domain.monitors.decide import MAX_BACKOFF, TIMER_EARLY
+from domain.monitors.decide import MAX_BACKOFF, TIMER_EARLY, observe
 from domain.monitors.monitor import MonitorRow
 from domain.outcome import Outcome, Poll, Rules
 from domain.sources.page import Sight
@@ -361,33 +361,34 @@ def safety_seconds(
     """The wait until the next poll of a watch, if a sweep looks after it.
 
     It differs by id, so that watches that polled together do not go on together. It ends where
-    the job is overdue or stalled, since polls alone tell that.
+    the job is overdue or stalled, since polls alone tell that. After a poll that finds the job
+    stalled, a sweep may see it move: it is stalled again by then at the earliest.
     """
     if not poll.saw_job or poll.outcome.is_end or not covers(net, sweep, row, now):
         return None
     wait = net.safety.total_seconds() * (0.9 + 0.1 * fraction(row.id))
     rules = poll.rules or Rules()
-    moved_at = now if (poll.raw_status != row.raw_status) else row.moved_at or row.started_at
-    limits = (
-        (row.started_at, row.warn_after_seconds or rules.warn_after_seconds, row.overdue),
-        (moved_at, row.stall_after_seconds or rules.stall_after_seconds, row.stalled),
-    )
-    for begin, after, is_told in limits:
-        left = None if after is None else (begin - now).total_seconds() + after
-        if left is not None and left > 0 and not is_told:
-            wait = min(wait, left + TIMER_EARLY.total_seconds())
-    return max(wait, float(row.poll_interval_seconds))
+    moved_at = observe(row, poll, now).moved_at or row.started_at
+    runs_for, rests_for = (now - row.started_at).total_seconds(), (now - moved_at).total_seconds()
+    ends = [wait]
+    if (warn := row.warn_after_seconds or rules.warn_after_seconds) and runs_for < warn:
+        ends.append(warn - runs_for + TIMER_EARLY.total_seconds())
+    if stall := row.stall_after_seconds or rules.stall_after_seconds:
+        left = stall - rests_for if rests_for < stall else stall
+        ends.append(left + TIMER_EARLY.total_seconds())
+    return max(min(ends), float(row.poll_interval_seconds))
 
 
 def resumed_poll_at(row: MonitorRow, safety: timedelta, now: datetime) -> datetime | None:
     """When a swept watch polls whose instance was lost; None for at once.
 
     A lost task hub loses all at once. So they come back over the time of the safety net, each at a
-    moment that its id gives.
+    moment that its id gives, and none after the poll that it had planned.
     """
     if not row.swept or row.stop or row.woken_for is not None:
         return None
-    return min(now + safety * fraction(row.id), row.expire_time + TIMER_EARLY)
+    planned = row.next_poll_at if row.next_poll_at and row.next_poll_at > now else row.expire_time
+    return min(now + safety * fraction(row.id), planned, row.expire_time + TIMER_EARLY)
 
 
 def cursor_after(

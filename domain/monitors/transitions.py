@@ -160,7 +160,7 @@ def swept(current: MonitorRow, run: int, sight: Sight, look: Look, at: datetime)
         read["raw_status"] = sight.poll.raw_status
         update |= {**read, "looked_at": look.at}
         if any(getattr(current, name) != value for name, value in read.items()):
-            update["moved_at"] = look.at
+            update |= {"moved_at": look.at, "stalled": False}
     if todo.listed is not None:
         update["listed"] = todo.listed
     if todo.wake:

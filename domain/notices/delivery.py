@@ -1,7 +1,7 @@
 """What became of notices: of one notice at one channel, of a channel, and of a look at it."""
 
-from datetime import timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field
 
@@ -13,6 +13,10 @@ IDLE = timedelta(hours=1)
 
 RECENT = 10
 """Attempts that a channel remembers."""
+
+SILENT_AFTER = timedelta(minutes=7)
+"""From a wake to the time at which the look that follows is missed: two runs of the watchdog wake
+in vain, and the third starts the delivery anew."""
 
 
 class Told(InternalModel):
@@ -78,12 +82,37 @@ class ChannelState(InternalModel):
     quiet: dict[str, AwareDatetime] = Field(default={})
 
 
+class Signs(NamedTuple):
+    """The signs of life of a channel's delivery.
+
+    Attributes:
+        looked_at: When its last look began.
+        woken_at: When the watchdog woke it after that, for the first time.
+    """
+
+    looked_at: datetime | None
+    woken_at: datetime | None
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has looked since it was woken."""
+        if self.woken_at is None:
+            return True
+        return self.looked_at is not None and self.looked_at >= self.woken_at
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether the orchestrator has stopped: it was woken, and has not looked for too long."""
+        late = self.woken_at is not None and now >= self.woken_at + SILENT_AFTER
+        return late and not self.answered
+
+
 class ChannelReport(InternalModel):
     """A channel as `GET /api/channels` shows it.
 
     Attributes:
         waiting: How many notices wait for it; at most `COUNTED`.
         given_up: How many were given up, and are kept with their monitors; at most `COUNTED`.
+        last_look_at: When the app last looked at what waits.
         failing_since: Since when its receiver is down; None if it is not.
         next_attempt_at: When it is tried again, while its receiver is down.
         last_delivered_at: When a message was last delivered.
@@ -94,6 +123,7 @@ class ChannelReport(InternalModel):
 
     waiting: int
     given_up: int
+    last_look_at: AwareDatetime | None = None
     failing_since: AwareDatetime | None = None
     next_attempt_at: AwareDatetime | None = None
     last_delivered_at: AwareDatetime | None = None

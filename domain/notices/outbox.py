@@ -50,6 +50,7 @@ class Entry(NamedTuple):
         number: The number of the notice.
         group: The notices that it may be told of with; empty for one that is told of alone.
         written_at: When it was written.
+        sent_at: When it was delivered, in a digest; its fate is to be noted.
     """
 
     owner: str
@@ -57,6 +58,12 @@ class Entry(NamedTuple):
     number: int
     group: str
     written_at: datetime
+    sent_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The id of the notice, but for the start of the watch."""
+        return f"{self.owner}/{self.run}/{self.number}"
 
 
 class Item(NamedTuple):

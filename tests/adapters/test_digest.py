@@ -57,8 +57,10 @@ def test_hundreds_of_monitors_that_can_not_be_seen_are_one_message(
     """However long the store takes to tell of them, and to take notes."""
     monkeypatch.setattr("activities.deliver_notices._SECONDS", -1.0)
     go_blind(services, COUNT)
-    progress = look(services, DeliveryProgress(channel="ops"))
-    assert (progress.sent, progress.last_error) == ((), None)
+    progress = DeliveryProgress(channel="ops")
+    for _ in range(2):  # the second takes the notes that the first had no time for
+        progress = look(services, progress)
+        assert (progress.sent, progress.last_error) == ((), None)
     [request] = server.requests
     event = json.loads(request.body)
     assert (event["type"], event["data"]["count"]) == ("jobmonitor.digest", COUNT)

@@ -196,6 +196,39 @@ def test_polls_of_a_watch_that_is_looked_after_are_rare_and_spread() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "told", "wait"),
+    [
+        ({"warn_after_seconds": 300}, {}, 181),  # two minutes after the start
+        ({"warn_after_seconds": 90}, {}, None),  # this poll tells it
+        ({"warn_after_seconds": 300, "overdue": True}, {}, 181),  # the limit was moved
+        ({"stall_after_seconds": 300}, {}, 181),
+        ({"stall_after_seconds": 300, "moved_at": NOW + MINUTE}, {}, 241),
+        ({"stall_after_seconds": 300}, {"rawStatus": "later"}, 301),  # it moved by this poll
+        ({"stall_after_seconds": 110}, {"progress": 5}, 111),
+        ({"stall_after_seconds": 100}, {}, 101),  # this poll tells it, and the job may move again
+        ({"stall_after_seconds": 300, "stalled": True}, {"progress": 5}, 301),
+        ({"stall_after_seconds": 130}, {}, 60),  # never below the interval
+    ],
+)
+def test_a_safety_poll_comes_no_later_than_its_job_is_overdue_or_stalled(
+    given: dict[str, object], told: dict[str, object], wait: float | None
+) -> None:
+    poll = Poll.model_validate({"outcome": Outcome.RUNNING, "rawStatus": "busy", **told})
+    found = safety_seconds(NET, FRESH, seen(**given), poll, NOW + 2 * MINUTE)
+    assert found is not None
+    assert found == wait if wait else found >= 810
+
+
+def test_a_sweep_that_sees_a_stalled_job_move_takes_the_flag_away() -> None:
+    now = swept(seen(stalled=True, progress=1.0), sight(progress=2), look(10))
+    assert now is not None
+    assert not now.stalled
+    rests = swept(seen(stalled=True, listed=False), sight(), look(10, listing=True))
+    assert rests is not None
+    assert rests.stalled
+
+
+@pytest.mark.parametrize(
     ("sweep", "given", "listing"),
     [
         (None, {}, False),
@@ -220,6 +253,11 @@ def test_polls_of_watches_that_come_back_together_are_spread() -> None:
     assert all(at and NOW <= at <= NOW + NET.safety for at in planned)
     assert len({*planned}) == 50
     assert resumed_poll_at(seen(woken_for="succeeded done"), NET.safety, NOW) is None
+    planned = [
+        resumed_poll_at(seen(id=f"demo.{n}", next_poll_at=NOW + MINUTE), NET.safety, NOW)
+        for n in range(50)
+    ]
+    assert max(filter(None, planned)) == NOW + MINUTE  # its job may be overdue then
     assert resumed_poll_at(seen(swept=False), NET.safety, NOW) is None
 
 

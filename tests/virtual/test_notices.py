@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from adapters import hub
 from adapters.outbox import Addressed
-from adapters.services import get_services
+from adapters.services import Services, get_services
 from domain.errors import StoreUnavailable
+from domain.names import delivery_instance
 from domain.notices.notice import Event, Notice
 from tests.api import Body, new_job_id
 from tests.faulty_source import FaultySource, Reply
@@ -45,15 +47,20 @@ def watched(lab: Lab, **settings: Any) -> str:
     return job_id
 
 
-def file_silence(lab: Lab, count: int) -> None:
+def silent(lab: Lab) -> list[str]:
+    found: list[str] = lab.api.call("GET", "/api/health/details").json()["silentDeliveries"]
+    return found
+
+
+def file_silence(lab: Lab, count: int, channel: str = "ops") -> None:
     """Write the notices of so many watches that are silent."""
     now = lab.host.clock.now()
     outbox = lab.table.outbox
     for number in range(count):
-        owner = f"demo.job-{number:03}"
+        owner = f"demo.{channel}-{number:03}"
         facts: Body = {"monitorId": owner, "run": 1, "source": "demo"}
         notice = Notice(event=Event.STALE, at=now, **facts).numbered(1)
-        filed = [Addressed(notice, 1, 1, ["ops"])]
+        filed = [Addressed(notice, 1, 1, [channel])]
         outbox.announce(owner, filed)
         assert lab.table._table.commit([*outbox.operations(owner, filed)])
 
@@ -282,6 +289,72 @@ def test_a_receiver_that_is_gone_for_a_day_is_given_up(
     [notice] = notices.api.get(f"demo.{job_id}")["notices"]
     assert (notice["event"], notice["channels"]["ops"]["state"]) == ("ended", "delivered")
     assert notices.table.outbox.given_up("ops") == []
+
+
+@pytest.mark.parametrize("how", ["ended", "silent"])
+def test_a_delivery_that_stops_is_noticed_and_started_again(
+    notices: Lab, receiver: FaultySource, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """Every promise of delivery hangs on it, and the hub shows a silent one as if it ran."""
+    caplog.set_level(logging.INFO)
+    first = watched(notices)
+    notices.source.behave(first, DONE)
+    notices.host.run_until(lambda: len(arrived(receiver)) == 1, minutes=2)
+    notices.host.advance(hours=3)  # nothing waits, so no look is missed
+    second = watched(notices)
+    instance = delivery_instance("ops")
+    if how == "ended":
+        notices.host.terminate(instance, "by mistake")
+    else:
+        notices.host.suspend(instance)
+    notices.source.behave(second, DONE)
+    notices.host.run_until(notices.ended(second), minutes=2)
+    if how == "silent":
+        minutes = 0
+        while silent(notices) != ["ops"]:
+            notices.host.advance(minutes=1)
+            minutes += 1
+            assert minutes < 20
+    notices.host.run_until(lambda: len(arrived(receiver)) == 2, minutes=6)
+    assert notices.host.status(instance)["runtimeStatus"] == "Running"
+    assert silent(notices) == []
+    found = [each["found"] for each in told(caplog, "deliveryStarted")]
+    assert found == (["silent"] if how == "silent" else [])  # the end itself wakes who has ended
+    shown = notices.api.call("GET", "/api/channels").json()["channels"][0]["delivery"]
+    assert shown["lastLookAt"] >= shown["lastDeliveredAt"][:16]
+    notices.host.advance(hours=2)
+    assert len(told(caplog, "deliveryStarted")) == len(found)
+
+
+def test_a_delivery_whose_receiver_is_down_is_not_taken_for_silent(
+    notices: Lab, receiver: FaultySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    receiver.behave("submit", Reply(503))
+    job_id = watched(notices)
+    notices.source.behave(job_id, DONE)
+    notices.host.run_until(notices.ended(job_id), minutes=2)
+    notices.host.advance(hours=3)
+    assert waiting(notices) == 1
+    assert told(caplog, "deliveryStarted") == []
+
+
+def test_trouble_with_one_delivery_keeps_no_other_from_its_wake(
+    notices: Lab, receiver: FaultySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_silence(notices, 1, "failures")
+    file_silence(notices, 1)
+    woken: list[str] = []
+
+    async def may_fail(_client: object, _services: Services, channel: str, *_: object) -> None:
+        woken.append(channel)
+        if channel == "failures":
+            raise StoreUnavailable("away")
+
+    monkeypatch.setattr(hub, "ensure_delivery", may_fail)
+    notices.host.advance(minutes=6)
+    assert {*woken} == {"failures", "ops"}
+    assert notices.api.call("GET", "/api/housekeeping").json()["watchdog"]["failedAt"] is None
 
 
 def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(

@@ -782,6 +782,31 @@ def test_an_overdue_job_is_told_in_time(lab: Swept) -> None:
     assert row.polls <= 5
 
 
+def test_a_job_that_stalls_moves_and_stalls_again_is_told_in_time(lab: Swept) -> None:
+    job_id = new_job_id()
+    lab.source.jobs[job_id] = {"id": job_id, **RUNNING}
+    lab.names("full", job_id)
+    lab.begin(job_id, stallAfterSeconds=400)
+    lab.host.advance(minutes=4, seconds=2)  # just past it
+    assert lab.row(f"full.{job_id}").stalled
+    lab.host.advance(minutes=2)
+    lab.source.jobs[job_id]["progress"] = 30
+    lab.host.advance(minutes=3)
+    row = lab.row(f"full.{job_id}")
+    assert (row.progress, row.stalled) == (30, False)
+    assert row.moved_at is not None
+    due = row.moved_at + timedelta(seconds=400)
+    lab.host.advance(seconds=(due - lab.host.now).total_seconds() + 61)
+    row = lab.row(f"full.{job_id}")
+    assert row.stalled
+    stored = lab.table.read(row.id)
+    assert stored is not None
+    first, second = [line.at for line in stored.log if line.event == "stalled"]
+    assert timedelta(0) <= first - row.started_at - timedelta(seconds=400) < timedelta(seconds=30)
+    assert timedelta(0) <= second - due <= timedelta(seconds=60)
+    assert row.polls <= 7
+
+
 @sweeping("single")
 def test_a_paused_watch_is_not_written(lab: Swept) -> None:
     job_id = new_job_id()

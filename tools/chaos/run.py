@@ -175,7 +175,10 @@ def _untold(table: MonitorTable) -> bool:
     """
     outbox = table.outbox
     return any(
-        filed and filed.told[name].state == "waiting" and filed.notice.event is Event.ENDED
+        filed
+        and filed.notice
+        and filed.told[name].state == "waiting"
+        and filed.notice.event is Event.ENDED
         for name in (ALL, BAD)
         for filed in outbox.find_many(outbox.waiting(name))
     )
