@@ -170,12 +170,15 @@ class MonitorList:
                 ended = Ended(entity["monitorId"], entity["run"], entity["RowKey"])
             yield ended
 
-    def check(self, after: str, size: int) -> tuple[list[MonitorRow], str]:
+    def check(
+        self, after: str, size: int, read: Mapping[str, MonitorRow]
+    ) -> tuple[list[MonitorRow], str]:
         """Hold a slice of the list against the rows; an entry without a row of its run is removed.
 
         Args:
             after: Where the slice before ended; empty for the beginning.
             size: How many entries the slice has at the most.
+            read: Rows that the caller just read, by their ids. An entry that fits one is right.
 
         Returns:
             The rows of which the list tells another state, and where the slice ended: empty at the
@@ -186,24 +189,26 @@ class MonitorList:
         wrong = []
         for entry in found:
             try:
-                row = self._misfit(entry)
+                row = self._misfit(entry, read)
             except StoreUnavailable as error:  # it must not keep the others from being checked
                 log_event("notChecked", None, monitor=entry.get("monitorId"), detail=str(error))
             else:
                 wrong += [row] if row else []
         return wrong, found[-1]["RowKey"] if len(found) == size else ""
 
-    def _misfit(self, entry: Entity) -> MonitorRow | None:
+    def _misfit(self, entry: Entity, read: Mapping[str, MonitorRow]) -> MonitorRow | None:
         """The row of an entry, if the entry tells otherwise; one of another run is removed."""
         with reading():
             monitor_id, run, state = entry["monitorId"], entry["run"], entry["state"]
+        told = (run, state, entry.get("labels", "{}"))
+        if monitor_id in read and _told(read[monitor_id]) == told:
+            return None
         row = self._row(monitor_id)
         if row is None or row.run != run:
             # Only as it was read: a restart may have taken the place meanwhile.
             self._table.commit([delete_unchanged(entry)])
             return None
-        told = entry.get("labels", "{}")
-        return row if row.state != state or json.dumps(row.labels) != told else None
+        return row if _told(row) != told else None
 
     def remove(self, gone: Sequence[Ended]) -> None:
         """Remove the list entries of monitors that were removed, or went on as the next run."""
@@ -214,3 +219,8 @@ class MonitorList:
                 # One entry was gone already, so the transaction removed none.
                 for key in keys:
                     self._table.delete(entities.LIST, key)
+
+
+def _told(row: MonitorRow) -> tuple[object, ...]:
+    """What the entry of a run must tell: run, state and labels."""
+    return row.run, row.state, json.dumps(row.labels)

@@ -233,9 +233,9 @@ class MonitorTable:
                 return True
         raise StoreUnavailable(f"{_ATTEMPTS} others wrote to {entry.owner} at the same time")
 
-    def check_list(self, after: str, size: int) -> str:
+    def check_list(self, after: str, size: int, read: Iterable[MonitorRow] = ()) -> str:
         """Put right what a slice of the list tells wrong; see `MonitorList.check`."""
-        wrong, end = self.list.check(after, size)
+        wrong, end = self.list.check(after, size, {row.id: row for row in read})
         for row in wrong:
             self.sync_indexes(row)
         return end

@@ -5,7 +5,7 @@ the notice, in one transaction, so that each is told once.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from adapters.outbox import TROUBLE, Addressed, Outbox
@@ -24,22 +24,16 @@ class Troubles:
 
     def note(
         self,
-        part: Part,
-        detail: str | None,
+        details: Mapping[Part, str | None],
         now: datetime,
         takers: Callable[[Notice], Sequence[str]],
-    ) -> Sequence[str]:
-        """Note how a part of the app does.
+    ) -> None:
+        """Note how parts of the app do. Another host that notes at the same time is enough.
 
         Args:
-            part: The part.
-            detail: Its trouble; None if it works.
+            details: The trouble of each part; None if it works.
             now: The time.
             takers: The channels that take a notice.
-
-        Returns:
-            The channels that a notice was written for. Another host that notes at the same time is
-            enough.
         """
         found = self._table.find(TROUBLE, _STATE)
         with reading():
@@ -52,14 +46,14 @@ class Troubles:
                 if name not in others
             }
             number = int(found["notices"]) if found else 0
-        troubles, notice = noted(known, part, detail, now)
+        troubles, addressed = known, []
+        for part, detail in details.items():
+            troubles, notice = noted(troubles, part, detail, now)
+            if notice and (channels := takers(notice)):
+                number += 1
+                addressed.append(Addressed(notice.numbered(number), 0, number, channels))
         if troubles == known:
-            return ()
-        channels = takers(notice) if notice else ()
-        addressed = []
-        if notice and channels:
-            number += 1
-            addressed = [Addressed(notice.numbered(number), 0, number, channels)]
+            return
         entity = {
             "PartitionKey": TROUBLE,
             "RowKey": _STATE,
@@ -68,6 +62,4 @@ class Troubles:
         }
         write: Operation = update_unchanged(found, entity) if found else ("create", entity)
         self._outbox.announce(TROUBLE, addressed)
-        if not self._table.commit([write, *self._outbox.operations(TROUBLE, addressed)]):
-            return ()
-        return channels if addressed else ()
+        self._table.commit([write, *self._outbox.operations(TROUBLE, addressed)])

@@ -15,7 +15,7 @@ be done twice.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -75,8 +75,8 @@ async def watchdog(
         await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
         unchecked = await watch_over_all(client, services)
         missed = f"The watchdog can't check {unchecked} of the monitors" if unchecked else None
-        await _note_trouble(services, Part.WATCHDOG, missed)
-        await _note_trouble(services, Part.CLEANUP, of_cleanup(cleanup, services.now()))
+        cleanups = of_cleanup(cleanup, services.now())
+        await _note_troubles(services, {Part.WATCHDOG: missed, Part.CLEANUP: cleanups})
         await _wake_deliveries(client, services)
     except Exception as error:  # the next run tries again
         what = str(error) if isinstance(error, JobMonitorError) else type(error).__name__
@@ -87,14 +87,14 @@ async def watchdog(
             raise
 
 
-async def _note_trouble(services: Services, part: Part, detail: str | None) -> None:
-    """Note how a part of the app does, for any channel that takes notices of trouble."""
+async def _note_troubles(services: Services, details: Mapping[Part, str | None]) -> None:
+    """Note how parts of the app do, for any channel that takes notices of trouble."""
     channels = services.sources.channels
 
     def takers(notice: Notice) -> list[str]:
         return channels.takers(channels.names, notice)
 
-    await at_store(services.troubles.note, part, detail, services.now(), takers)
+    await at_store(services.troubles.note, details, services.now(), takers)
 
 
 async def _tell_failure(
@@ -103,7 +103,7 @@ async def _tell_failure(
     """Note that a run failed, and wake the deliveries if store and hub can be reached."""
     with suppress(JobMonitorError):  # the log tells of the failure in any case
         await at_store(services.app_state.note_run, failed_at=services.now(), detail=what)
-        await _note_trouble(services, Part.WATCHDOG, f"The watchdog fails: {what}")
+        await _note_troubles(services, {Part.WATCHDOG: f"The watchdog fails: {what}"})
         await _wake_deliveries(client, services)
 
 
@@ -178,7 +178,7 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     reached = place._replace(live=after)
     if reached != place:
         await at_store(services.app_state.remember_place, reached)
-    listed = await long_at_store(services.monitors.check_list, place.listed, _LIST_SLICE)
+    listed = await long_at_store(services.monitors.check_list, place.listed, _LIST_SLICE, seen)
     if listed != place.listed:
         await at_store(services.app_state.remember_place, Place(after, listed))
     whole = not place.live and not after

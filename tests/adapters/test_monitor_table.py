@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azure.data.tables import UpdateMode
 
-from adapters.monitor_entities import list_entity, live_entity
+from adapters.monitor_entities import list_entity, list_key, live_entity
 from adapters.monitor_list import Ended
 from adapters.monitor_table import MonitorTable
 from adapters.table import Table
@@ -483,6 +483,27 @@ def test_the_list_is_held_against_the_rows(table: MonitorTable, row: MonitorRow)
         pass
     found = table._table.query("PartitionKey eq '~list' and monitorId eq @i", {"i": row.id})
     assert [(entry["run"], entry["state"]) for entry in found] == [(1, "Succeeded")]
+
+
+def test_the_list_is_held_against_rows_that_were_just_read(
+    table: MonitorTable, row: MonitorRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that fits such a row is right; of any other the row is read anew."""
+    table.claim(row)
+    looked_up: list[str] = []
+    look_up = table.list._row
+
+    def spy(monitor_id: str) -> MonitorRow | None:
+        looked_up.append(monitor_id)
+        return look_up(monitor_id)
+
+    monkeypatch.setattr(table.list, "_row", spy)
+    before = list_key(row)[:-1]
+    table.check_list(before, 1, [row])
+    assert looked_up == []
+    table._table.upsert({**list_entity(row), "state": "Succeeded"})
+    table.check_list(before, 1, [row])
+    assert looked_up == [row.id]
 
 
 def test_a_restart_stays_in_the_list(table: MonitorTable, row: MonitorRow) -> None:

@@ -319,7 +319,7 @@ def test_trouble_with_a_part_that_only_a_later_release_has_stops_nothing(
     services: Services,
 ) -> None:
     def note(detail: str | None) -> None:
-        services.troubles.note(Part.CLEANUP, detail, services.now(), lambda _: ())
+        services.troubles.note({Part.CLEANUP: detail}, services.now(), lambda _: ())
 
     note("fails")
     table = services.monitors._table
