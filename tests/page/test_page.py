@@ -559,39 +559,45 @@ def test_new_rows_appear_and_old_ones_move_on_without_a_reload(page: Page, api: 
     assert page.evaluate("window.same")
 
 
+# A tab that `turn` may hide: no browser without a window hides one.
+HIDDEN = "Object.defineProperty(document, 'hidden', {get: () => window.away === true})"
+
+
+def turn(page: Page, *, away: bool) -> None:
+    """Hide the tab, or show it."""
+    page.evaluate("away => { window.away = away; }", away)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def test_a_hidden_tab_asks_for_nothing(page: Page, api: Api) -> None:
     monitor = api.start(jobId=new_job_id())["id"]
     page.clock.install()
-    page.add_init_script(
-        "Object.defineProperty(document, 'hidden', {get: () => window.away === true})"
-    )
+    page.add_init_script(HIDDEN)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-
-    def turn(*, away: bool) -> None:
-        page.evaluate("away => { window.away = away; }", away)
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-
     for view, thing in (("", "table.monitors tbody tr"), (f"monitors/{monitor}", "svg.bar rect")):
         page.goto(f"/api/ui#/{view}")
         page.locator(thing).first.wait_for()
         page.wait_for_load_state("networkidle")
-        turn(away=True)
+        turn(page, away=True)
         asked.clear()
         page.clock.run_for(600_000)
         assert asked == []
         with page.expect_response(re.compile("/api/monitors")):
-            turn(away=False)  # at once
+            turn(page, away=False)  # at once
         with page.expect_response(re.compile("/api/monitors")):
             page.clock.run_for(10_000)
 
 
 def test_all_is_reached_by_the_keyboard_and_the_focus_is_seen(page: Page, api: Api) -> None:
     monitor = api.start(jobId=new_job_id(), pollIntervalSeconds=60)["id"]
+    page.add_init_script(HIDDEN)
     for view, things in {**VIEWS, f"monitors/{monitor}": MONITOR}.items():
         page.goto("about:blank")
         page.goto(f"/api/ui#/{view}")
         page.locator(things[0]).first.wait_for()
+        page.wait_for_load_state("networkidle")
+        turn(page, away=True)  # so that nothing changes meanwhile
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         wanted = page.evaluate(FOCUSABLE)
         reached: list[str] = []
@@ -600,6 +606,7 @@ def test_all_is_reached_by_the_keyboard_and_the_focus_is_seen(page: Page, api: A
             reached.append(page.evaluate(FOCUSED))
         assert [each for each in wanted if each not in reached] == [], view
         assert [each for each in reached if each.endswith("unseen")] == [], view
+    turn(page, away=False)
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".said p").first).to_have_text(

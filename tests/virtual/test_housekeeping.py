@@ -133,6 +133,7 @@ def test_pages_that_are_open_at_once_cost_one_count(
         return tallies(self, since)
 
     monkeypatch.setattr(MonitorList, "tallies", counted)
+    shown(lab)  # the first request of a process makes the services
     with ThreadPoolExecutor(8) as pages:
         answers = [*pages.map(lambda _: counts(lab), range(8))]
     assert len(scans) == 1
