@@ -108,6 +108,7 @@ def do(page: Page, button: str, said: str | re.Pattern[str]) -> None:
 
 def test_each_action_does_what_it_says(page: Page, api: Api, lab: FaultySource) -> None:
     monitor = at_lab(lab, api, pollIntervalSeconds=600)
+    page.emulate_media(color_scheme="dark")
     page.goto(f"/api/ui#/monitors/{monitor}")
     flags, facts = page.locator(".lead .flag"), page.locator(".facts").first
     expect(facts).to_contain_text("mixing")
@@ -128,6 +129,7 @@ def test_each_action_does_what_it_says(page: Page, api: Api, lab: FaultySource) 
     local = "m => new Date(m - new Date(m).getTimezoneOffset() * 60000).toISOString().slice(0, 19)"
     page.get_by_label("Expires").fill(page.evaluate(local, until.timestamp() * 1000))
     page.get_by_label("Poll every").fill("7200")
+    keep(page, "change")
     do(page, "Change", re.compile("^The watch expires .+, and polls every 2 h[.]$"))
     shown = page.locator("#settings-heading + .facts")
     expect(shown).to_contain_text(re.compile("Expiresin 1 d [56] h.*Poll interval2 h"))
@@ -137,16 +139,24 @@ def test_each_action_does_what_it_says(page: Page, api: Api, lab: FaultySource) 
     do(page, "Change", "Nothing was changed.")
 
     do(page, "Restart", "The watch began anew, as run 2.")
-    expect(page.locator(".runs h3")).to_have_text([re.compile("^Run 2"), re.compile("^Run 1")])
+    runs = page.locator(".runs > li")
+    titles = [re.compile("^Run 2 ▶Monitoring .+ so far"), re.compile("^Run 1 +restarted after ")]
+    expect(runs.locator("h3")).to_have_text(titles)
+    # The new run goes on from what the first saw.
+    expect(runs.nth(0).locator(".legend")).to_have_text(re.compile("^mixing [0-9]+ sStarted again"))
     do(page, "Stop", "The watch ends. The job goes on.")
     expect(page.locator(".lead .state")).to_have_text("■Stopped")
     expect(facts).to_contain_text("Stopped on the page.")
+    # The job itself did not end: its last status keeps its colour.
+    expect(runs.nth(0).locator("svg.bar rect.c0")).to_have_count(1)
+    assert_no_barrier(page, "stopped")
     do(page, "Watch again", "Run 3 of the watch began.")
     expect(page.locator(".lead .state")).to_have_text("▶Monitoring")
     do(page, "Stop", "The watch ends. The job goes on.")
     expect(page.locator(".lead .state")).to_have_text("■Stopped")
     assert lab.jobs[row["jobId"]]["status"] == "mixing"
     page.get_by_role("button", name="Cancel the job").click()
+    keep(page, "cancel")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     expect(page.locator(".said p").first).to_have_text(
         "The watch had ended. The source's word on the cancel: accepted."
@@ -206,6 +216,20 @@ def test_the_time_line_shows_hints_and_polls_that_failed(
         expect(page.locator(f"svg.bar rect.mark.{event}").first).to_be_attached()
     keep(page, "time-line")
     assert_no_barrier(page, "time line")
+
+    def cut(body: Any) -> None:
+        body["log"] = body["log"][-1:]
+
+    # A long log comes in parts: what was seen before its newest lines is still known.
+    answer_with(page, f"**/api/monitors/{monitor}", cut)
+    page.reload()
+    expect(legend).to_contain_text("mixing")
+    expect(legend).not_to_contain_text("Hint")
+    assert_no_barrier(page, "the end of a time line")
+    page.locator("summary", has_text="Log: 1 of").wait_for()
+    page.get_by_role("button", name="Load earlier lines").click()
+    expect(legend).to_contain_text("Hint")
+    expect(page.get_by_role("button", name="Load earlier lines")).to_have_count(0)
 
 
 def test_a_job_that_runs_is_watched_and_a_second_wish_shows_what_stands_in_the_way(
@@ -676,6 +700,8 @@ def assert_no_barrier(page: Page, view: str) -> None:
     found = page.evaluate(f"axe.run({RULES}).then(r => r.violations)")
     told = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
     assert told == [], view
+    fills = "[...document.querySelectorAll('svg rect')].map(e => getComputedStyle(e).fill)"
+    assert "rgb(0, 0, 0)" not in page.evaluate(fills), f"{view} has a bar that nobody coloured"
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{view} is wider than the window"
 

@@ -101,6 +101,7 @@ def test_who_has_no_role_reads_why(page: Page, platform: Platform) -> None:
     page.goto("/.auth/login/aad?post_login_redirect_uri=/api/ui")
     expect(page.locator("h1")).to_have_text("No access")
     expect(page.get_by_role("alert")).to_contain_text("The role read is needed here.")
+    keep(page, "no-access")
     assert_no_barrier(page, "no access")
 
 
