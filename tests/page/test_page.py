@@ -147,13 +147,14 @@ def test_each_action_does_what_it_says(page: Page, api: Api, lab: FaultySource) 
     do(page, "Stop", "The watch ends. The job goes on.")
     expect(page.locator(".lead .state")).to_have_text("■Stopped")
     expect(facts).to_contain_text("Stopped on the page.")
-    # The job itself did not end: its last status keeps its colour.
     expect(runs.nth(0).locator("svg.bar rect.c0")).to_have_count(1)
-    assert_no_barrier(page, "stopped")
     do(page, "Watch again", "Run 3 of the watch began.")
     expect(page.locator(".lead .state")).to_have_text("▶Monitoring")
     do(page, "Stop", "The watch ends. The job goes on.")
     expect(page.locator(".lead .state")).to_have_text("■Stopped")
+    # The job itself did not end: its last status keeps its colour.
+    expect(runs.nth(0).locator("svg.bar rect.c0")).to_have_count(1)
+    assert_no_barrier(page, "stopped")
     assert lab.jobs[row["jobId"]]["status"] == "mixing"
     page.get_by_role("button", name="Cancel the job").click()
     keep(page, "cancel")
