@@ -66,7 +66,7 @@ notify: $(PACKAGES) ## Send a test message to a channel: make notify CHANNEL=ops
 chaos: $(PACKAGES) $(AZURITE) ## Watch 1,000 jobs, half of them swept, while parts are killed at random: make chaos [ARGS="--monitors 10000 --swept 0.9 --minutes 20"]
 	@$(BIN)/python -m tools.chaos $(ARGS)
 
-bench: $(PACKAGES) $(AZURITE) ## Measure, and compare with peers: make bench [PARTS="whole engine sources store price partition peers scale ended"], the last three take long
+bench: $(PACKAGES) $(AZURITE) ## Measure, and compare with peers: make bench [PARTS="whole engine sources store price partition peers scale ended digest"], the last four take long
 	@$(BIN)/python -m tools.bench $(if $(PARTS),--parts $(PARTS))
 
 replay: $(PACKAGES) ## Replay recorded histories on the orchestrators: make replay [FILES="*.json"]

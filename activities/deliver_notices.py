@@ -62,8 +62,8 @@ _OWNERS = 200
 _TOGETHER = 10_000
 """Monitors that digests tell of in a look."""
 
-_NOTED = 2_000
-"""Notices that an earlier look delivered, and that a look reads to note them."""
+_NOTED = 200
+"""Notices that an earlier look delivered, and that are read and noted together."""
 
 _UNUSABLE_AGAIN = timedelta(minutes=15)
 _UNKNOWN = "a later release wrote this notice"
@@ -154,17 +154,31 @@ class _Look:
             for each in entries
             if each.sent_at or each.name in names or (names and each.owner == TROUBLE)
         ]
-        some = known[:_NOTED]
-        self._until = monotonic() + _NOTING
-        found = self._outbox.items(self._name, some)
-        self._outbox.drop(self._name, [each for each in found.stale if each.sent_at])
-        sent = [each for each in found.items if each.entry.sent_at or each.notice.id in self.sent]
-        self._note_delivered(sent, "delivered")
-        self._left = self._left or len(some) < len(known)
+        others = set[Entry]()
+        for begin in range(0, len(known), _NOTED):
+            if begin and monotonic() >= self._until:
+                self._left = True
+                break
+            some = known[begin : begin + _NOTED]
+            found = self._outbox.items(self._name, some)
+            if not begin:
+                self._until = monotonic() + _NOTING  # so that some are noted in each look
+            self._outbox.drop(self._name, [each for each in found.stale if each.sent_at])
+            sent = [i for i in found.items if i.entry.sent_at or i.notice.id in self.sent]
+            self._mark([item for item in sent if not item.entry.sent_at])
+            self._note_delivered(sent, "delivered")
+            # And those of a later watch, which has the same number.
+            others |= {each for each in some if not each.sent_at} - {each.entry for each in sent}
         if len(entries) < _ENTRIES and not self._left:
             self.sent.clear()  # all others were noted after all
-        done = {each.entry[:3] for each in sent}
-        return [each for each in entries if not each.sent_at and each[:3] not in done]
+        others |= {*entries} - {*known}
+        return [each for each in entries if each in others]
+
+    def _mark(self, items: Sequence[Item]) -> None:
+        """Mark in the index that notices were delivered. The progress names those left over."""
+        entries = [item.entry for item in items]
+        marked = {*self._outbox.mark_sent(self._name, entries, self._until)}
+        self.sent -= {item.notice.id for item in items if item.entry in marked}
 
     def _read(self, chosen: Sequence[Entry]) -> Found:
         """The notices of the monitors that waited longest.
@@ -274,8 +288,7 @@ class _Look:
             self._state = self._state.model_copy(update=up)
             self.sent |= {item.notice.id for item in items}
             if len(items) > 1:
-                self._outbox.mark_sent(self._name, [item.entry for item in items])
-                self.sent -= {item.notice.id for item in items}
+                self._mark(items)
             self._note_delivered(items, delivery.detail)
         else:
             self._failed(items, delivery, now)

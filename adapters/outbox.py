@@ -165,12 +165,27 @@ class Outbox:
 
         list(readers.map(drop, entries))
 
-    def mark_sent(self, channel: str, entries: Sequence[Entry]) -> None:
-        """Note in the index that a digest was delivered: a hundred of its notices at once."""
-        marked = [each._replace(sent_at=self._now()) for each in entries]
-        for begin in range(0, len(marked), BATCH):
-            some = marked[begin : begin + BATCH]
-            self._table.commit([("upsert", _index_entity(OUTBOX, channel, each)) for each in some])
+    def mark_sent(self, channel: str, entries: Sequence[Entry], until: float) -> list[Entry]:
+        """Note in the index that notices were delivered: a hundred of them at once.
+
+        Args:
+            channel: The channel.
+            entries: Their entries.
+            until: When to note no more, on the clock of `time.monotonic`. There is time for the
+                first hundred.
+
+        Returns:
+            Those that were noted.
+        """
+        now, done = self._now(), list[Entry]()
+        for begin in range(0, len(entries), BATCH):
+            if done and monotonic() >= until:
+                break
+            some = entries[begin : begin + BATCH]
+            marked = [_index_entity(OUTBOX, channel, e._replace(sent_at=now)) for e in some]
+            self._table.commit([("upsert", each) for each in marked])
+            done += some
+        return done
 
     def settle_many(self, channel: str, entries: Sequence[Entry]) -> None:
         """Take notices that are sent no more out of the index of those that wait."""

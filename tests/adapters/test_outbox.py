@@ -213,11 +213,44 @@ def test_a_digest_that_the_index_does_not_take_is_carried_along(
     assert len(server.requests) == 1
 
 
+def test_what_was_delivered_is_not_sent_again_however_long_the_notes_take(
+    services: Services, server: FaultySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind(services, *"abcdef")
+    monkeypatch.setattr("activities.deliver_notices._NOTED", 2)
+    monkeypatch.setattr("activities.deliver_notices._NOTING", 1.5)
+    monkeypatch.setattr("activities.deliver_notices._READING", inf)
+    noted: list[Entry] = []
+    note = services.monitors.note
+
+    def then_later(entry: Entry, *args: Any) -> bool:
+        noted.append(entry)
+        return note(entry, *args)
+
+    monkeypatch.setattr(services.monitors, "note", then_later)
+    monkeypatch.setattr("activities.deliver_notices.monotonic", lambda: float(len(noted)))
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as during:
+        during.setattr(Outbox, "mark_sent", away)
+        progress = look(services, DeliveryProgress(channel="ops"))
+    left = []
+    for _ in range(3):
+        services.monitors.outbox.remember("ops", ChannelState())  # or the next digest would wait
+        progress = look(services, progress)
+        left.append(len(services.monitors.outbox.waiting("ops")))
+    assert left == [4, 2, 0]
+    assert progress.sent == ()
+    assert len(server.requests) == 1
+
+
 def test_a_notice_that_takes_over_the_entry_of_one_that_was_delivered_is_not_lost(
     services: Services, server: FaultySource
 ) -> None:
     blind(services, "a", ago=LONG_AGO)
-    services.monitors.outbox.mark_sent("ops", services.monitors.outbox.waiting("ops"))
+    services.monitors.outbox.mark_sent("ops", services.monitors.outbox.waiting("ops"), 0.0)
     server.forget()
     server.behave("submit", Reply(204))
     later = Outbox(services.monitors._table, lambda: services.now() + timedelta(seconds=1))

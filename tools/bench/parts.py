@@ -14,6 +14,7 @@ PARTS = {
     "scale": "scale",
     "ended": "ended",
     "partition": "partition",
+    "digest": "digest",
 }
 """The module of each part, by the name of the part."""
 

@@ -50,27 +50,32 @@ def copies(model: MonitorRow, jobs: Sequence[str], wait: timedelta) -> list[Moni
 
 def write_rows(connection: str, endpoint: str, rows: Sequence[MonitorRow]) -> None:
     """Write the rows one by one, and their entries in the indexes a hundred at once."""
-    asyncio.run(_put_all(endpoint, rows))
+    put_all(endpoint, map(entities.row_entity, rows))
     table = Table.connect(TABLE, connection=connection)
     for entity_of in (entities.live_entity, entities.list_entity):
         for begin in range(0, len(rows), BATCH):
             table.commit([("upsert", entity_of(row)) for row in rows[begin : begin + BATCH]])
 
 
-async def _put_all(endpoint: str, rows: Sequence[MonitorRow]) -> None:
+def put_all(endpoint: str, entities: Iterable[Entity]) -> None:
+    """Write entities of many partitions, one by one."""
+    asyncio.run(_put_all(endpoint, entities))
+
+
+async def _put_all(endpoint: str, entities: Iterable[Entity]) -> None:
     sas = generate_account_sas(
         AzureNamedKeyCredential(ACCOUNT, KEY),
         resource_types=ResourceTypes(object=True),
         permission=AccountSasPermissions(write=True, add=True, update=True),
         expiry=datetime.now(UTC) + timedelta(hours=2),
     )
-    left = iter(rows)
+    left = iter(entities)
 
     async def put_some(session: aiohttp.ClientSession) -> None:
-        for row in left:
-            url = f"{endpoint}/{TABLE}(PartitionKey='{quote(row.id)}',RowKey='{entities.ROW_KEY}')"
-            entity = dict(_typed(entities.row_entity(row)))
-            async with session.put(f"{url}?{sas}", json=entity) as answer:
+        for entity in left:
+            partition, row = quote(entity["PartitionKey"]), quote(entity["RowKey"])
+            url = f"{endpoint}/{TABLE}(PartitionKey='{partition}',RowKey='{row}')"
+            async with session.put(f"{url}?{sas}", json=dict(_typed(entity))) as answer:
                 answer.raise_for_status()
 
     headers = {"x-ms-version": "2019-02-02", "Accept": "application/json;odata=nometadata"}
