@@ -608,7 +608,7 @@ class FragileStore(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        outermost = self._depth == 0
+        outermost = not self._db.in_transaction
         self._left -= outermost
         kill = outermost and self._left == 0
         with super().transaction():
@@ -818,7 +818,7 @@ def test_events_before_the_first_wait_are_all_kept() -> None:
 # -- threads ----------------------------------------------------------------------------------
 
 
-def wait_until(condition: Any, deadline: float = 10.0) -> None:
+def wait_until(condition: Any, deadline: float = 60.0) -> None:
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, f"not so after {deadline} seconds"
