@@ -83,20 +83,15 @@ class Worker:
         self._timeout = timeout
         self._running: set[Future[Any]] = set()
 
-    @property
-    def idle(self) -> bool:
-        """Whether no function is at work, one that timed out included."""
-        return not self._running
-
     def call(
         self, name: str, code: Callable[..., Any], /, *arguments: Any, id_: str = "", **named: Any
     ) -> Future[Any]:
-        """Begin an invocation of a function; of an async one, or of its `on_loop`, on the loop.
+        """Begin an invocation of a function; of an async one, on the loop.
 
         Returns:
             The result; its one exception is `FunctionFailed`.
         """
-        id_, code = id_ or str(uuid.uuid4()), getattr(code, "on_loop", code)
+        id_ = id_ or str(uuid.uuid4())
         if inspect.iscoroutinefunction(code):
             loop = self.loop
             if loop is None:
@@ -112,16 +107,6 @@ class Worker:
         if self._timeout and self.loop:
             self.loop.call_soon_threadsafe(self._limit, name, id_, running, result)
         return result
-
-    def wait_for(self, awaitable: Any) -> Any:
-        """What an awaitable gives, for a caller on a thread of the pool."""
-
-        async def awaited() -> Any:
-            return await awaitable
-
-        if self.loop is None:
-            return asyncio.run(awaited())
-        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result()
 
     def join(self, seconds: float) -> bool:
         """Wait that long for the functions at work to end, and say whether they did."""

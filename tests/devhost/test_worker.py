@@ -43,7 +43,7 @@ def test_plain_functions_share_one_pool(loop: asyncio.AbstractEventLoop) -> None
     slow = [worker.call("slow", gate.wait) for _ in range(2)]
     behind = worker.call("orchestrator", ran.set)
     assert not ran.wait(0.2)
-    assert not worker.idle
+    assert not worker.join(0)
     gate.set()
     behind.result(10)
     assert [done.result(10) for done in slow] == [True, True]
@@ -88,7 +88,7 @@ def test_a_timeout_ends_an_invocation(
     for call, name in zip(calls, ("Sync", "Async"), strict=True):
         with pytest.raises(FunctionFailed, match=f"exceeded by function '{name}'"):
             call.result(10)
-    assert not worker.idle
+    assert not worker.join(0)
     gate.set()
     assert worker.join(10)
     assert "the real host ends the worker" in caplog.text
