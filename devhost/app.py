@@ -22,7 +22,6 @@ from azure.functions.decorators.function_app import Function
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
 
-from devhost.engine import Code
 from devhost.settings import (
     AppError,
     HostSettings,
@@ -30,7 +29,14 @@ from devhost.settings import (
     load_host_settings,
     load_local_settings,
 )
-from devhost.worker import Worker, describe, invocation_id, thread_local_storage, threads_setting
+from devhost.worker import (
+    Code,
+    Worker,
+    describe,
+    invocation_id,
+    thread_local_storage,
+    threads_setting,
+)
 from devhost.worker_rules import NotOneApp, faults_of, takes_result, the_app_of
 
 log = logging.getLogger("devhost.app")
@@ -143,7 +149,7 @@ class App:
         return [f for f in self.functions if f.kind == kind and not f.not_served]
 
     def call(self, name: str, code: Callable[..., Any], text: str) -> Future[str]:
-        """Run an orchestrator or an activity; see `engine.Worker`."""
+        """Run an orchestrator or an activity; see `worker.Functions`."""
         return self.worker.call(name, code, text)
 
     def invoke(

@@ -17,11 +17,16 @@ import os
 import threading
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
+
+from devhost.settings import HostSettings
+
+Code = Mapping[str, Callable[[str], Any]]
+"""Functions of the app by lower-case name: JSON text in, JSON text out, async or not."""
 
 log = logging.getLogger("devhost.worker")
 
@@ -60,6 +65,41 @@ def _trace(error: BaseException) -> str:
         return printable("".join(traceback.format_exception(error)).rstrip())
     except BaseException as second:  # noqa: BLE001 - see `describe`
         return f"<no traceback: {type(second).__name__}>"
+
+
+class Functions(Protocol):
+    """The app as the engine sees it."""
+
+    @property
+    def settings(self) -> HostSettings:
+        """Those of host.json."""
+
+    @property
+    def orchestrators(self) -> Code:
+        """The orchestrators."""
+
+    @property
+    def activities(self) -> Code:
+        """The activities."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why a function of the app is not served, by lower-case name."""
+
+    def call(self, name: str, code: Callable[[str], Any], text: str) -> Future[str]:
+        """Begin to run one of them; the result's one exception is `FunctionFailed`."""
+
+
+def unknown(kind: str, name: str, functions: Functions) -> str:
+    """Why there is no `activity` or `orchestrator` of that name."""
+    if name.lower() in functions.left_out:
+        return functions.left_out[name.lower()]
+    code = functions.activities if kind == "activity" else functions.orchestrators
+    known = ", ".join(f"'{name}'" for name in sorted(code)) or "none"
+    return (
+        f"The function '{name}' doesn't exist, is disabled, or is not an {kind} function. "
+        f"Additional info: The following are the known {kind} functions: {known}."
+    )
 
 
 def threads_setting() -> int | None:
