@@ -260,15 +260,16 @@ class Engine:
             history = self.store.history(id_) if fresh else []
         if not fresh:
             return
-        if fresh[0].control and not _resumes(fresh[0]):
-            self._control(instance, history, fresh[0])
+        # A resume runs the orchestrator on what came meanwhile; any other control is taken alone.
+        resumes = fresh[0].event["EventType"] == EventType.EXECUTION_RESUMED
+        if fresh[0].control and not resumes:
+            self._keep(instance, history, fresh[:1])
             return
-        # A resume runs the orchestrator on what came meanwhile; any other control message waits.
-        count = 1 + len(list(takewhile(lambda m: not m.control, fresh[1:])))
-        if instance.status == "Suspended" and not _resumes(fresh[0]):
-            self._keep(instance, history, fresh[:count])
+        batch = [fresh[0], *takewhile(lambda m: not m.control, fresh[1:])]
+        if instance.status == "Suspended" and not resumes:
+            self._keep(instance, history, batch)
         else:
-            self._episode(instance, history, fresh[:count])
+            self._episode(instance, history, batch)
 
     def _leaves_alone(self, instance: Instance) -> bool:
         """Whether the instance is of a version that this host does not run, and waits."""
@@ -282,33 +283,22 @@ class Engine:
             )
         return True
 
-    def _control(self, instance: Instance, history: list[Event], message: Message) -> None:
-        """Carry out a terminate or suspend as an episode of its own."""
-        now, control = self.now(), message.event
-        events = [event(EventType.ORCHESTRATOR_STARTED, now), control]
-        with self.store.transaction():
-            self.store.consume([message.position])
-            if control["EventType"] == EventType.EXECUTION_TERMINATED:
-                reason = control.get("Input")
-                events.append(execution_completed(now, "Terminated", reason))
-                self._end(instance, "Terminated", reason, now)
-            else:
-                instance.status, instance.output = "Suspended", control.get("Reason")
-                instance.updated = now
-                self.store.save(instance)
-            events.append(event(EventType.ORCHESTRATOR_COMPLETED, now))
-            self.store.append_history(instance.id, len(history), events)
-
     def _keep(self, instance: Instance, history: list[Event], messages: Sequence[Message]) -> None:
-        """Take the messages of a suspended instance into its history."""
-        now = self.now()
+        """Take messages into the history without a call: a terminate, or what a suspend holds."""
+        now, first = self.now(), messages[0].event
         events = [event(EventType.ORCHESTRATOR_STARTED, now), *(m.event for m in messages)]
-        events.append(event(EventType.ORCHESTRATOR_COMPLETED, now))
         with self.store.transaction():
             self.store.consume(m.position for m in messages)
-            self.store.append_history(instance.id, len(history), events)
             instance.updated = now
+            if first["EventType"] == EventType.EXECUTION_TERMINATED:
+                reason = first.get("Input")
+                events.append(execution_completed(now, "Terminated", reason))
+                self._end(instance, "Terminated", reason, now)
+            elif first["EventType"] == EventType.EXECUTION_SUSPENDED:
+                instance.status, instance.output = "Suspended", first.get("Reason")
             self.store.save(instance)
+            events.append(event(EventType.ORCHESTRATOR_COMPLETED, now))
+            self.store.append_history(instance.id, len(history), events)
 
     def _episode(
         self, instance: Instance, history: list[Event], messages: Sequence[Message]
@@ -450,10 +440,6 @@ class Engine:
                 self.store.finish_task(task, result)
         except BaseException as error:  # noqa: BLE001 - told, not hidden
             self.die(error)
-
-
-def _resumes(message: Message) -> bool:
-    return bool(message.event["EventType"] == EventType.EXECUTION_RESUMED)
 
 
 def _execution_id() -> str:
