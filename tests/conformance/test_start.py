@@ -57,12 +57,12 @@ def test_the_links_lead_to_the_instance(hub: Hub, id_: str) -> None:
     id_ = new_id(id_)
     links = post(hub, "Wait", id_).json()
     assert links["id"] == id_
-    status = requests.get(links["statusQueryGetUri"], timeout=10)
+    status = requests.get(links["statusQueryGetUri"], timeout=60)
     assert (status.status_code, status.json()["instanceId"]) == (202, id_)
     event = links["sendEventPostUri"].replace("{eventName}", "go")
-    assert requests.post(event, json={"a": 1}, timeout=10).status_code == 202
+    assert requests.post(event, json={"a": 1}, timeout=60).status_code == 202
     assert hub.end(id_)["output"] == {"a": 1}
-    purged = requests.delete(links["purgeHistoryDeleteUri"], timeout=10)
+    purged = requests.delete(links["purgeHistoryDeleteUri"], timeout=60)
     assert purged.json() == {"instancesDeleted": 1}
 
 
@@ -431,7 +431,7 @@ def test_the_check_status_response_of_the_client(hub: Hub) -> None:
     assert answer.headers["Retry-After"] == "10"
     assert all(link.startswith(hub.origin) for name, link in links.items() if name != "id")
     status = eventually(
-        lambda: requests.get(links["statusQueryGetUri"], timeout=10),
+        lambda: requests.get(links["statusQueryGetUri"], timeout=60),
         lambda answer: answer.status_code == 200,
     )
     assert status.json()["instanceId"] == id_
