@@ -30,7 +30,6 @@ from devhost.events import (
     Event,
     EventType,
     event,
-    execution_completed,
     execution_started,
     failure,
     moment,
@@ -291,9 +290,7 @@ class Engine:
             self.store.consume(m.position for m in messages)
             instance.updated = now
             if first["EventType"] == EventType.EXECUTION_TERMINATED:
-                reason = first.get("Input")
-                events.append(execution_completed(now, "Terminated", reason))
-                self._end(instance, "Terminated", reason, now)
+                events.append(self._end(instance, "Terminated", first.get("Input"), now))
             elif first["EventType"] == EventType.EXECUTION_SUSPENDED:
                 instance.status, instance.output = "Suspended", first.get("Reason")
             self.store.save(instance)
@@ -359,18 +356,15 @@ class Engine:
                 self._set_timer(instance, scheduled)
         match turn.ending:
             case Completed(output):
-                text = payload.or_none(output)
-                events.append(execution_completed(now, "Completed", text))
-                self._end(instance, "Completed", text, now)
+                events.append(self._end(instance, "Completed", payload.or_none(output), now))
             case Failed(error, kind):
                 text = printable(f"{kind or _FAILED.format(instance.name)}: {error}")
-                events.append(execution_completed(now, "Failed", text))
-                self._end(instance, "Failed", text, now, f"Message: {error}, StackTrace: ")
+                details = f"Message: {error}, StackTrace: "
+                events.append(self._end(instance, "Failed", text, now, details))
                 log.error("%s %s: %s", instance.name, instance.id, text)
                 if printable(error) != error:
                     log.error("Its text has half characters: there it stays Running for ever")
-            case _:
-                self.store.save(instance)
+        self.store.save(instance)
         events.append(event(EventType.ORCHESTRATOR_COMPLETED, now))
         self.store.append_history(instance.id, start, events)
         return tasks
@@ -411,13 +405,21 @@ class Engine:
 
     def _end(
         self, instance: Instance, status: str, output: str | None, now: str, details: str = ""
-    ) -> None:
-        """Write the end of an instance, and tell the parent of a sub-orchestration."""
-        instance.status, instance.output, instance.updated = status, output, now
-        self.store.save(instance)
-        if instance.parent is None:
-            return
-        parent = json.loads(instance.parent)
+    ) -> Event:
+        """Bring an instance to its end, and tell the parent of a sub-orchestration."""
+        instance.status, instance.output = status, output
+        if instance.parent is not None:
+            self._tell_parent(instance, now, details)
+        return event(
+            EventType.EXECUTION_COMPLETED,
+            now,
+            OrchestrationStatus=status,
+            Result=output,
+            FailureDetails=None,
+        )
+
+    def _tell_parent(self, instance: Instance, now: str, details: str) -> None:
+        parent, status, output = json.loads(instance.parent or ""), instance.status, instance.output
         task_id = parent["TaskScheduleId"]
         if status == "Completed":
             result = event(

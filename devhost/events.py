@@ -118,17 +118,6 @@ def execution_started(
     )
 
 
-def execution_completed(at: str, status: str, result: str | None) -> Event:
-    """The end of a generation; `result` is JSON, or the text of a failure or a reason."""
-    return event(
-        EventType.EXECUTION_COMPLETED,
-        at,
-        OrchestrationStatus=status,
-        Result=result,
-        FailureDetails=None,
-    )
-
-
 def failure(
     kind: EventType, at: str, task_id: int, reason: str, details: str | None = None
 ) -> Event:

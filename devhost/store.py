@@ -290,14 +290,14 @@ class Store:
             *(event["EventType"] in _CONTROL, event.get("TimerId"), json.dumps(event)),
         )
 
-    def ready(self, now: str, limit: int = 100) -> list[str]:
-        """Ids of instances that have something to do at `now`, longest waiting first."""
+    def ready(self, now: str) -> list[str]:
+        """Ids of up to 100 instances with something to do at `now`, longest waiting first."""
         rows = self._rows(
             "SELECT instance_id, min(position) FROM inbox INDEXED BY inbox_visible"
             " JOIN instances ON id = instance_id"
             " WHERE visible_at <= ?"
-            " GROUP BY instance_id ORDER BY 2 LIMIT ?",
-            *(now, limit),
+            " GROUP BY instance_id ORDER BY 2 LIMIT 100",
+            now,
         )
         return [row[0] for row in rows]
 
