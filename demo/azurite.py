@@ -20,15 +20,15 @@ class Azurite(Part):
     """The storage emulator; its ports are blob, queue and table.
 
     Azurite writes its data to disk every five seconds, and when it is stopped. `kill` loses the
-    writes since then; `stop` loses none.
+    writes since then; `stop` loses none. Without a folder for its data it keeps them in memory.
     """
 
     name = "Azurite"
     port_count = 3
 
-    def __init__(self, data: Path, log: Path, ports: Sequence[int] = ()) -> None:
+    def __init__(self, data: Path | None, log: Path, ports: Sequence[int] = ()) -> None:
         super().__init__(log, ports)
-        self._data = data.resolve()
+        self._data = data and data.resolve()
 
     def command(self) -> list[str]:
         """Node running Azurite, without its access log and its telemetry.
@@ -42,7 +42,8 @@ class Azurite(Part):
         for service, port in zip(("blob", "queue", "table"), self.ports, strict=True):
             options += [f"--{service}Host", LOCALHOST, f"--{service}Port", str(port)]
             options += [f"--{service}KeepAliveTimeout", "120"]
-        return [_node(), str(_AZURITE), "--location", str(self._data), *options]
+        where = ["--location", str(self._data)] if self._data else ["--inMemoryPersistence"]
+        return [_node(), str(_AZURITE), *where, *options]
 
     def problem(self) -> str | None:
         """The table service is the last that Azurite starts."""

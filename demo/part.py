@@ -50,7 +50,7 @@ def get(url: str) -> requests.Response:
     """
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(url, timeout=2)
+        return session.get(url, timeout=10)
 
 
 class Part(ABC):
@@ -90,7 +90,7 @@ class Part(ABC):
             raise PartFailed(f"{self.name} was never started.")
         return self._process.pid
 
-    def start(self, deadline: float = 30.0) -> None:
+    def start(self, deadline: float = 60.0) -> None:
         """Start and return when the part answers.
 
         Raises:

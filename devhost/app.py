@@ -22,7 +22,6 @@ from azure.functions.decorators.function_app import Function
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
 
-from devhost.engine import Code
 from devhost.settings import (
     AppError,
     HostSettings,
@@ -30,7 +29,14 @@ from devhost.settings import (
     load_host_settings,
     load_local_settings,
 )
-from devhost.worker import Worker, describe, invocation_id, thread_local_storage, threads_setting
+from devhost.worker import (
+    Code,
+    Worker,
+    describe,
+    invocation_id,
+    thread_local_storage,
+    threads_setting,
+)
 from devhost.worker_rules import NotOneApp, faults_of, takes_result, the_app_of
 
 log = logging.getLogger("devhost.app")
@@ -133,7 +139,7 @@ class App:
             for f in self.of_kind("orchestrationTrigger")
         )
         self.activities = _by_name(
-            (getattr(f.trigger, "activity", None) or f.name, _Activity(self, f))
+            (getattr(f.trigger, "activity", None) or f.name, self._activity(f))
             for f in self.of_kind("activityTrigger")
         )
         self.left_out = {f.name.lower(): f.why_not for f in self.functions if f.not_served}
@@ -143,7 +149,7 @@ class App:
         return [f for f in self.functions if f.kind == kind and not f.not_served]
 
     def call(self, name: str, code: Callable[..., Any], text: str) -> Future[str]:
-        """Run an orchestrator or an activity; see `engine.Worker`."""
+        """Run an orchestrator or an activity; see `worker.Functions`."""
         return self.worker.call(name, code, text)
 
     def invoke(
@@ -151,45 +157,35 @@ class App:
     ) -> Future[Any]:
         """Call a function with its trigger's value; see `Worker.call`."""
         id_ = str(uuid.uuid4())
-        arguments = self.arguments(function, value, id_, retry)
+        arguments = self._arguments(function, value, id_, retry)
         return self.worker.call(function.name, function.call, id_=id_, **arguments)
 
-    def arguments(
+    def _activity(self, function: FunctionInfo) -> Callable[[str], Any]:
+        """An activity as JSON text in, JSON text out; async if the function is."""
+
+        def given(text: str) -> dict[str, object]:
+            value = ActivityTriggerConverter.decode(Datum(text, "json"), trigger_metadata=None)
+            return self._arguments(function, value, invocation_id() or "")
+
+        def told(result: object) -> str:
+            return str(ActivityTriggerConverter.encode(result, expected_type=None).value)
+
+        def run(text: str) -> str:
+            return told(function.call(**given(text)))
+
+        async def run_on_loop(text: str) -> str:
+            return told(await function.call(**given(text)))
+
+        return run_on_loop if inspect.iscoroutinefunction(function.call) else run
+
+    def _arguments(
         self, function: FunctionInfo, value: object, id_: str, retry: RetryContext | None = None
     ) -> dict[str, object]:
-        """What a function is called with: the value of its trigger, clients, the context."""
         arguments = {function.trigger.name: value}
         arguments |= dict.fromkeys(function.client_names, self.client_binding)
         if function.wants_context:
             arguments["context"] = _Context(function.name, self.folder, id_, retry)
         return arguments
-
-
-class _Activity:
-    """An activity as JSON text in, JSON text out; `on_loop` is there if the function is async."""
-
-    def __init__(self, app: App, function: FunctionInfo) -> None:
-        self._app, self._function = app, function
-        if inspect.iscoroutinefunction(function.call):
-            self.on_loop = self._await
-
-    def __call__(self, input_text: str) -> str:
-        result = self._begin(input_text)
-        return _encoded(
-            self._app.worker.wait_for(result) if inspect.isawaitable(result) else result
-        )
-
-    async def _await(self, input_text: str) -> str:
-        return _encoded(await self._begin(input_text))
-
-    def _begin(self, input_text: str) -> Any:
-        value = ActivityTriggerConverter.decode(Datum(input_text, "json"), trigger_metadata=None)
-        arguments = self._app.arguments(self._function, value, invocation_id() or "")
-        return self._function.call(**arguments)
-
-
-def _encoded(result: object) -> str:
-    return str(ActivityTriggerConverter.encode(result, expected_type=None).value)
 
 
 def _by_name(functions: Iterable[tuple[str, Callable[[str], Any]]]) -> Code:

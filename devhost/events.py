@@ -47,10 +47,21 @@ NAMES = {
 }
 """The names under which the management API shows the kinds."""
 
+KINDS = {name: kind for kind, name in NAMES.items()}
+"""The kinds by these names."""
+
 SCHEDULING = frozenset(
     {EventType.TASK_SCHEDULED, EventType.SUB_ORCHESTRATION_CREATED, EventType.TIMER_CREATED}
 )
 """The events whose `EventId` is a task id."""
+
+ASKED_BY = {
+    EventType.TASK_COMPLETED: EventType.TASK_SCHEDULED,
+    EventType.TASK_FAILED: EventType.TASK_SCHEDULED,
+    EventType.SUB_ORCHESTRATION_COMPLETED: EventType.SUB_ORCHESTRATION_CREATED,
+    EventType.SUB_ORCHESTRATION_FAILED: EventType.SUB_ORCHESTRATION_CREATED,
+}
+"""What an end of work answers; its `TaskScheduledId` is the `EventId` there."""
 
 
 def stamp(moment: datetime) -> str:
@@ -104,4 +115,13 @@ def execution_started(
         ScheduledStartTime=None,
         Generation=generation,
         GenerateNewTrace=False,
+    )
+
+
+def failure(
+    kind: EventType, at: str, task_id: int, reason: str, details: str | None = None
+) -> Event:
+    """The failure of an activity or a sub-orchestration."""
+    return event(
+        kind, at, TaskScheduledId=task_id, Reason=reason, Details=details, FailureDetails=None
     )

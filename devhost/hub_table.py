@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from devhost.events import NAMES, Event, EventType, event, moment, stamp
+from devhost.events import KINDS, Event, EventType, event, moment, stamp
 
 Row = Mapping[str, Any]
 
 LIVE = ("Running", "Pending", "Suspended", "ContinuedAsNew")
-_KINDS = {name: kind for kind, name in NAMES.items()}
 _AS_JSON = ("OrchestrationInstance", "ParentInstance", "Tags", "ParentTraceContext")
 _OF_ROWS = (
     "PartitionKey",
@@ -72,7 +71,7 @@ def recorded(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def _event(row: Row) -> Event:
-    kind = _KINDS.get(row["EventType"])
+    kind = KINDS.get(row["EventType"])
     if kind is None:
         raise HubError(f"it has an event {row['EventType']}, which devhost does not serve")
     if blobs := [name for name in row if name.endswith("BlobName")]:

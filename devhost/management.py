@@ -25,6 +25,7 @@ from devhost import payload
 from devhost.engine import AlreadyExists, Engine
 from devhost.events import EventType, moment, stamp
 from devhost.rendering import status_payload
+from devhost.settings import HostSettings
 from devhost.store import TERMINAL, Instance
 
 log = logging.getLogger("devhost.management")
@@ -109,11 +110,11 @@ class _Query:
 class ManagementApi:
     """The handlers, over one engine."""
 
-    def __init__(self, engine: Engine, hub: str) -> None:
+    def __init__(self, engine: Engine, settings: HostSettings) -> None:
         self._engine = engine
         self._store = engine.store
-        self._suffix = f"taskHub={quote(hub)}&connection=Storage"
-        self._hub = hub
+        self._settings = settings
+        self._suffix = f"taskHub={quote(settings.hub)}&connection=Storage"
 
     def serves(self, path: str) -> bool:
         """Whether the path belongs to this API."""
@@ -124,7 +125,7 @@ class ManagementApi:
         create = f"{origin}{WEBHOOK}/orchestrators/{{functionName}}[/{{instanceId}}]?"
         return json.dumps(
             {
-                "taskHubName": self._hub,
+                "taskHubName": self._settings.hub,
                 "connectionName": None,
                 "creationUrls": {
                     "createNewInstancePostUri": create,
@@ -239,7 +240,7 @@ class ManagementApi:
         return web.Response(status=202)
 
     def _check_text(self, text: str | None) -> None:
-        if not self._engine.carries(text):
+        if not self._settings.carries(text):
             log.error("U+FFFE or U+FFFF in a message: no queue can carry the two, see README.md")
             raise _Refused(_storage_fault())
 

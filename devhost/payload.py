@@ -11,6 +11,12 @@ from typing import Any
 _ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}  # ends of lines
 _NOT_XML = "\ufffe\uffff"
 
+UNFIT = (
+    "its text has U+FFFE or U+FFFF, which no queue message can carry: on the real host this stalls "
+    'the hub, unless host.json has storageProvider.queueClientMessageEncoding "Base64"'
+)
+"""What is told of a text that no queue can carry."""
+
 
 def read(text: str) -> Any:
     """The value of a JSON text.
@@ -27,6 +33,11 @@ def write(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text.translate(_ESCAPED)
+
+
+def or_none(value: Any) -> str | None:
+    """A value as compact JSON, and `None` as itself."""
+    return None if value is None else write(value)
 
 
 def rewritten(text: str) -> str:

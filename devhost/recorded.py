@@ -19,7 +19,7 @@ turn in which it did so, which has no OrchestratorCompleted.
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,9 +27,7 @@ from devhost.events import NAMES, SCHEDULING, Event, EventType
 from devhost.invocation import ask
 from devhost.replay import Completed, ContinuedAsNew, Failed, OrchestrationFault, replay
 from devhost.unfold import unfold
-
-Orchestrators = Mapping[str, Callable[[str], str]]
-"""Functions of the app by lower-case name."""
+from devhost.worker import Code
 
 NEEDED = {"showHistory": "true", "showHistoryOutput": "true", "showInput": "true"}
 """The query of a status that can be recorded."""
@@ -88,7 +86,7 @@ def parse(text: str) -> History:
     return history
 
 
-def check(history: History, orchestrators: Orchestrators) -> int:
+def check(history: History, orchestrators: Code) -> int:
     """Replay every turn of a history.
 
     Returns:

@@ -4,16 +4,10 @@ import re
 from typing import Any
 
 from devhost import payload
-from devhost.events import NAMES, Event, EventType
+from devhost.events import ASKED_BY, NAMES, Event, EventType
 from devhost.store import Instance
 
-_COMPLETIONS = {
-    EventType.TASK_COMPLETED,
-    EventType.TASK_FAILED,
-    EventType.SUB_ORCHESTRATION_COMPLETED,
-    EventType.SUB_ORCHESTRATION_FAILED,
-}
-_SCHEDULES = {EventType.TASK_SCHEDULED, EventType.SUB_ORCHESTRATION_CREATED}
+_SCHEDULES = frozenset(ASKED_BY.values())
 _RESULTS = {
     EventType.TASK_COMPLETED,
     EventType.SUB_ORCHESTRATION_COMPLETED,
@@ -66,7 +60,7 @@ def _short(time: str) -> str:
 
 def _render(history: list[Event], show_input: bool, show_output: bool) -> list[Event]:
     """Fold each piece of work into its completion, and name the kinds of events."""
-    finished = {e["TaskScheduledId"] for e in history if e["EventType"] in _COMPLETIONS}
+    finished = {e["TaskScheduledId"] for e in history if e["EventType"] in ASKED_BY}
     scheduled = {e["EventId"]: e for e in history if e["EventType"] in _SCHEDULES}
     shown = []
     for entry in history:
@@ -78,7 +72,7 @@ def _render(history: list[Event], show_input: bool, show_output: bool) -> list[E
         out |= {k: v for k, v in entry.items() if k not in _HEAD}
         out["Timestamp"] = entry["Timestamp"]
         out |= {name: _short(out[name]) for name in _TIMES if name in out}
-        if kind in _COMPLETIONS:
+        if kind in ASKED_BY:
             source = scheduled[out.pop("TaskScheduledId")]
             out["ScheduledTime"] = _short(source["Timestamp"]).replace("Z", "+00:00")
             out["FunctionName"] = source["Name"]

@@ -61,12 +61,11 @@ class Server:
             self.store,
             app,
             self._clock,
-            app.settings,
             like_azure=like_azure,
             on_crash=self._crashed,
             on_point=on_point,
         )
-        self._api = ManagementApi(self.engine, app.settings.hub)
+        self._api = ManagementApi(self.engine, app.settings)
         prefix = app.settings.route_prefix
         routes = (route_of(prefix, f) for f in app.functions if f.kind == "httpTrigger")
         self._router = Router(routes)

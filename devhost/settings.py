@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from devhost import payload
+
 T = TypeVar("T")
 
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
@@ -49,6 +51,23 @@ class HostSettings:
     max_activities: int = 10 * (os.cpu_count() or 1)
     replaces_live: bool = False
     any_text: bool = False
+
+    def runs(self, version: str) -> bool:
+        """Whether an instance of that version is run."""
+        own = self.default_version
+        if not own or self.version_match == "None":
+            return True
+        if self.version_match == "Strict":
+            return version == own
+        numbers = [re.fullmatch(r"\d+(\.\d+){1,3}", text) for text in (version, own)]
+        if all(numbers):
+            theirs, ours = ([int(part) for part in text.split(".")] for text in (version, own))
+            return theirs <= ours
+        return version <= own
+
+    def carries(self, text: str | None) -> bool:
+        """Whether a queue message can carry the text."""
+        return self.any_text or payload.fits_queue(text)
 
 
 def load_local_settings(folder: Path) -> None:

@@ -2,10 +2,9 @@
 
 `instances` holds a row for each orchestration, `history` its events of this generation,
 `inbox` the messages that wait for it, `tasks` the activities to run; `timers` the last and next
-times of timer triggers. A message becomes
-visible at a time: that is all that a timer is. Messages and tasks carry the id of the
-execution (generation) they belong to, so that a result or a timer of an earlier generation
-can be told from one of this generation.
+times of timer triggers. A message becomes visible at a time: that is all that a timer is. Messages
+and tasks carry the id of the execution (generation) they belong to, so that a result or a timer of
+an earlier generation can be told from one of this generation.
 
 One connection, one lock. Every method is one transaction, or part of the caller's
 `with store.transaction()`. A process killed at any point leaves the last commit.
@@ -15,14 +14,16 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from devhost.events import Event, EventType
 
 _APPLICATION_ID = 0x4A4D4448  # "JMDH": tells a state file of ours from any other SQLite file
 _HEADER = b"SQLite format 3\0"
+_PATIENCE = 0.5  # seconds, for a host that is about to close the file
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE instances (
@@ -92,6 +93,7 @@ class Message:
 
     position: int
     execution_id: str | None
+    visible_at: str
     control: bool
     event: Event
 
@@ -139,31 +141,24 @@ class Store:
         """
         _check_header(path)
         self._lock = threading.RLock()
-        self._depth = 0
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            with ExitStack() as on_fault:
+                self._db = sqlite3.connect(
+                    path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+                )
+                on_fault.callback(self._db.close)
+                self._lay_out(path)
+                on_fault.pop_all()
         except sqlite3.OperationalError as error:
-            raise StateFileError(f"{path} can't be opened: {error}") from error
-        try:
-            self._prepare(path)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _prepare(self, path: Path | str) -> None:
-        try:
-            self._lay_out(path)
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StateFileError(f"{path} is in use by another host") from error
-            raise StateFileError(f"{path} can't be opened: {error}") from error
+            locked = "locked" in str(error)
+            why = "is in use by another host" if locked else f"can't be opened: {error}"
+            raise StateFileError(f"{path} {why}") from error
         except sqlite3.DatabaseError as error:
             raise StateFileError(f"{path} is not a state file of devhost: {error}") from error
 
     def _lay_out(self, path: Path | str) -> None:
         db = self._db
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA busy_timeout = 500")
         db.execute("BEGIN EXCLUSIVE")  # takes the lock, which the mode then keeps
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -196,22 +191,14 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing; nested uses join the outermost."""
         with self._lock:
-            if self._depth:
+            if self._db.in_transaction:
                 yield
                 return
-            self._db.execute("BEGIN IMMEDIATE")
-            self._depth = 1
-            try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            else:
-                self._db.execute("COMMIT")
-            finally:
-                self._depth = 0
 
-    def _rows(self, sql: str, *arguments: object) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, *arguments: object) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, arguments).fetchall()
 
@@ -224,7 +211,7 @@ class Store:
     def instance(self, id_: str) -> Instance | None:
         """The instance, or None."""
         rows = self._rows(f"{_SELECT} WHERE id = ?", id_)
-        return Instance(*rows[0]) if rows else None  # type: ignore[arg-type]
+        return Instance(*rows[0]) if rows else None
 
     def instances(
         self,
@@ -246,7 +233,7 @@ class Store:
             f" AND created >= ? AND created <= ? {among} ORDER BY id LIMIT ?",
             *(prefix, prefix, after, *created, *statuses, limit),
         )
-        return [Instance(*row) for row in rows]  # type: ignore[arg-type]
+        return [Instance(*row) for row in rows]
 
     def save(self, instance: Instance) -> None:
         """Insert or replace the row of an instance."""
@@ -269,7 +256,7 @@ class Store:
     def history(self, id_: str) -> list[Event]:
         """The events of the current generation, in order."""
         rows = self._rows("SELECT event FROM history WHERE instance_id = ? ORDER BY position", id_)
-        return [json.loads(str(row[0])) for row in rows]
+        return [json.loads(row[0]) for row in rows]
 
     def append_history(self, id_: str, start: int, events: Iterable[Event]) -> None:
         """Write events at the positions from `start` on; 0 begins a new generation."""
@@ -303,16 +290,16 @@ class Store:
             *(event["EventType"] in _CONTROL, event.get("TimerId"), json.dumps(event)),
         )
 
-    def ready(self, now: str, limit: int = 100) -> list[str]:
-        """Ids of instances that have something to do at `now`, longest waiting first."""
+    def ready(self, now: str) -> list[str]:
+        """Ids of up to 100 instances with something to do at `now`, longest waiting first."""
         rows = self._rows(
             "SELECT instance_id, min(position) FROM inbox INDEXED BY inbox_visible"
             " JOIN instances ON id = instance_id"
             " WHERE visible_at <= ?"
-            " GROUP BY instance_id ORDER BY 2 LIMIT ?",
-            *(now, limit),
+            " GROUP BY instance_id ORDER BY 2 LIMIT 100",
+            now,
         )
-        return [str(row[0]) for row in rows]
+        return [row[0] for row in rows]
 
     def next_due(self) -> str | None:
         """When the next message becomes visible."""
@@ -320,17 +307,16 @@ class Store:
             "SELECT visible_at FROM inbox JOIN instances ON id = instance_id"
             " ORDER BY visible_at LIMIT 1"
         )
-        return str(rows[0][0]) if rows else None
+        return rows[0][0] if rows else None
 
     def messages(self, id_: str, now: str) -> list[Message]:
         """The visible messages of an instance, in the order in which they became so."""
         rows = self._rows(
-            "SELECT position, execution_id, control, event, visible_at FROM inbox"
+            "SELECT position, execution_id, visible_at, control, event FROM inbox"
             " WHERE instance_id = ? AND visible_at <= ? ORDER BY position",
             *(id_, now),
         )
-        found = [(_message(row), str(row[4])) for row in rows]
-        return _in_order(found) if len(found) > 1 else [message for message, _ in found]
+        return _in_order([_message(*row) for row in rows])
 
     def postpone(self, positions: Iterable[int], visible_at: str) -> None:
         """Make messages visible at a later time."""
@@ -358,7 +344,7 @@ class Store:
     def timer(self, name: str) -> dict[str, str] | None:
         """What was stored of a timer trigger, or None."""
         rows = self._rows("SELECT status FROM timers WHERE name = ?", name)
-        return json.loads(str(rows[0][0])) if rows else None
+        return json.loads(rows[0][0]) if rows else None
 
     def save_timer(self, name: str, status: dict[str, str]) -> None:
         """Store the times of a timer trigger."""
@@ -384,7 +370,7 @@ class Store:
             "SELECT position, instance_id, execution_id, task_id, name, input"
             " FROM tasks ORDER BY position"
         )
-        return [Task(*row) for row in rows]  # type: ignore[arg-type]
+        return [Task(*row) for row in rows]
 
     def finish_task(self, task: Task, result: Event) -> None:
         """Exchange an activity for the message with its result; a purged one is ignored."""
@@ -393,20 +379,21 @@ class Store:
                 self.send(task.instance_id, result, execution_id=task.execution_id)
 
 
-def _message(row: tuple[object, ...]) -> Message:
-    execution_id = None if row[1] is None else str(row[1])
-    return Message(int(str(row[0])), execution_id, bool(row[2]), json.loads(str(row[3])))
+def _message(
+    position: int, execution_id: str | None, visible_at: str, control: int, event: str
+) -> Message:
+    return Message(position, execution_id, visible_at, bool(control), json.loads(event))
 
 
-def _in_order(found: list[tuple[Message, str]]) -> list[Message]:
+def _in_order(messages: list[Message]) -> list[Message]:
     """In the order in which they came: a timer when it became visible, not when it was made.
 
     All others stay in the order in which they were sent, whatever the clock did meanwhile.
     """
     times, latest = {}, ""
-    for message, visible_at in found:
+    for message in messages:
         if message.event["EventType"] == EventType.TIMER_FIRED:
-            times[message.position] = max(latest, visible_at)
+            times[message.position] = max(latest, message.visible_at)
         else:
             times[message.position] = latest = max(latest, message.event["Timestamp"])
-    return sorted((message for message, _ in found), key=lambda m: times[m.position])
+    return sorted(messages, key=lambda message: times[message.position])

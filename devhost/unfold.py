@@ -23,7 +23,8 @@ from itertools import groupby
 from typing import Any
 
 from devhost.events import (
-    NAMES,
+    ASKED_BY,
+    KINDS,
     SCHEDULING,
     Event,
     EventType,
@@ -34,13 +35,6 @@ from devhost.events import (
 )
 
 _EARLY = timedelta(seconds=1)
-_KINDS = {name: kind for kind, name in NAMES.items()}
-_ASKED_BY = {
-    EventType.TASK_COMPLETED: EventType.TASK_SCHEDULED,
-    EventType.TASK_FAILED: EventType.TASK_SCHEDULED,
-    EventType.SUB_ORCHESTRATION_COMPLETED: EventType.SUB_ORCHESTRATION_CREATED,
-    EventType.SUB_ORCHESTRATION_FAILED: EventType.SUB_ORCHESTRATION_CREATED,
-}
 
 
 @dataclass
@@ -68,14 +62,14 @@ def unfold(payload: dict[str, Any]) -> list[Event]:
     arrivals: list[Event] = []
     works: list[_Work] = []
     for shown in payload["historyEvents"]:
-        kind = _KINDS[shown["EventType"]]
+        kind = KINDS[shown["EventType"]]
         if kind in SCHEDULING:
             works.append(_Work(_whole(kind, shown), len(arrivals)))
             continue
         arrived = _arrival(kind, shown, payload)
-        if kind in _ASKED_BY:
+        if kind in ASKED_BY:
             at, name = shown["ScheduledTime"], shown["FunctionName"]
-            asked = event(_ASKED_BY[kind], at, Name=name)
+            asked = event(ASKED_BY[kind], at, Name=name)
             works.append(_Work(asked, len(arrivals), done=arrived))
         arrivals.append(arrived)
     works.sort(key=lambda work: _ticks(work.asked["Timestamp"]))

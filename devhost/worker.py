@@ -17,11 +17,16 @@ import os
 import threading
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
+
+from devhost.settings import HostSettings
+
+Code = Mapping[str, Callable[[str], Any]]
+"""Functions of the app by lower-case name: JSON text in, JSON text out, async or not."""
 
 log = logging.getLogger("devhost.worker")
 
@@ -62,6 +67,41 @@ def _trace(error: BaseException) -> str:
         return f"<no traceback: {type(second).__name__}>"
 
 
+class Functions(Protocol):
+    """The app as the engine sees it."""
+
+    @property
+    def settings(self) -> HostSettings:
+        """Those of host.json."""
+
+    @property
+    def orchestrators(self) -> Code:
+        """The orchestrators."""
+
+    @property
+    def activities(self) -> Code:
+        """The activities."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why a function of the app is not served, by lower-case name."""
+
+    def call(self, name: str, code: Callable[[str], Any], text: str) -> Future[str]:
+        """Begin to run one of them; the result's one exception is `FunctionFailed`."""
+
+
+def unknown(kind: str, name: str, functions: Functions) -> str:
+    """Why there is no `activity` or `orchestrator` of that name."""
+    if name.lower() in functions.left_out:
+        return functions.left_out[name.lower()]
+    code = functions.activities if kind == "activity" else functions.orchestrators
+    known = ", ".join(f"'{name}'" for name in sorted(code)) or "none"
+    return (
+        f"The function '{name}' doesn't exist, is disabled, or is not an {kind} function. "
+        f"Additional info: The following are the known {kind} functions: {known}."
+    )
+
+
 def threads_setting() -> int | None:
     """The size of the pool by the app settings; `None` is Python's own default."""
     text = os.environ.get(_THREADS)
@@ -83,20 +123,15 @@ class Worker:
         self._timeout = timeout
         self._running: set[Future[Any]] = set()
 
-    @property
-    def idle(self) -> bool:
-        """Whether no function is at work, one that timed out included."""
-        return not self._running
-
     def call(
         self, name: str, code: Callable[..., Any], /, *arguments: Any, id_: str = "", **named: Any
     ) -> Future[Any]:
-        """Begin an invocation of a function; of an async one, or of its `on_loop`, on the loop.
+        """Begin an invocation of a function; of an async one, on the loop.
 
         Returns:
             The result; its one exception is `FunctionFailed`.
         """
-        id_, code = id_ or str(uuid.uuid4()), getattr(code, "on_loop", code)
+        id_ = id_ or str(uuid.uuid4())
         if inspect.iscoroutinefunction(code):
             loop = self.loop
             if loop is None:
@@ -112,16 +147,6 @@ class Worker:
         if self._timeout and self.loop:
             self.loop.call_soon_threadsafe(self._limit, name, id_, running, result)
         return result
-
-    def wait_for(self, awaitable: Any) -> Any:
-        """What an awaitable gives, for a caller on a thread of the pool."""
-
-        async def awaited() -> Any:
-            return await awaitable
-
-        if self.loop is None:
-            return asyncio.run(awaited())
-        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result()
 
     def join(self, seconds: float) -> bool:
         """Wait that long for the functions at work to end, and say whether they did."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _KEY = os.environ.get("FUNCTION_KEY", "")
 
 
-def eventually(look: Callable[[], T], holds: Callable[[T], bool], deadline: float = 30.0) -> T:
+def eventually(look: Callable[[], T], holds: Callable[[T], bool], deadline: float = 60.0) -> T:
     """The first result of `look` for which `holds` is true; fails after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not holds(seen := look()):
@@ -43,7 +43,7 @@ class Api:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         url = path if path.startswith("http") else self.base_url + path
-        answer = self._session.request(method, url, timeout=30, **options)
+        answer = self._session.request(method, url, timeout=60, **options)
         if url.startswith(self.base_url):
             hold(method, unquote(urlsplit(url).path), answer)
         return answer
@@ -65,11 +65,11 @@ class Api:
         shown: Body = answer.json()
         return shown
 
-    def wait(self, monitor_id: str, until: Callable[[Body], bool], deadline: float = 30.0) -> Body:
+    def wait(self, monitor_id: str, until: Callable[[Body], bool], deadline: float = 60.0) -> Body:
         """The monitor as soon as `until` holds of it."""
         return eventually(lambda: self.get(monitor_id), until, deadline)
 
-    def ended(self, monitor_id: str, deadline: float = 30.0) -> Body:
+    def ended(self, monitor_id: str, deadline: float = 60.0) -> Body:
         """The monitor when its final row is stored and its instance has ended."""
         return self.wait(
             monitor_id,

@@ -25,10 +25,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 class Store(Azurite):
-    """An Azurite with many accounts, so that a test can have one with nothing in it."""
+    """An Azurite with many accounts, so that a test can have one with nothing in it.
+
+    It keeps all in memory: to write what many tests leave, over and over, takes longer than they.
+    """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "data", folder / "azurite.log")
+        super().__init__(None, folder / "azurite.log")
         self._names = iter([f"account{number}" for number in range(1_000)])
         accounts = [f"{ACCOUNT}:{KEY}", *(f"account{number}:{KEY}" for number in range(1_000))]
         self.environment = {"AZURITE_ACCOUNTS": ";".join(accounts)}

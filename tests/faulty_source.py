@@ -32,7 +32,8 @@ from demo.serving import Serving
 HUGE = 50 * 1024 * 1024
 RETRY_DATE = "Fri, 02 Jan 2026 00:02:00 GMT"
 _STEP_SECONDS = 0.02
-_SLOW_SECONDS = 5  # slow answers give up then, so that a client without a deadline fails, not hangs
+SLOW_SECONDS = 5
+"""Slow answers give up then, so that a client without a deadline fails, and does not hang."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    timeout = _SLOW_SECONDS
+    timeout = SLOW_SECONDS
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -212,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def drip(self, piece: bytes) -> None:
         """Send the piece again and again, well inside any timeout of a single read."""
-        for _ in range(int(_SLOW_SECONDS / _STEP_SECONDS)):
+        for _ in range(int(SLOW_SECONDS / _STEP_SECONDS)):
             if self.server.source.closing.wait(_STEP_SECONDS):
                 return
             self.wfile.write(piece)
@@ -230,7 +231,7 @@ def _behaviour_in(job_id: str) -> str | None:
 
 
 def _slow_headers(handler: _Handler) -> None:
-    handler.server.source.closing.wait(_SLOW_SECONDS)
+    handler.server.source.closing.wait(SLOW_SECONDS)
 
 
 def _drip_headers(handler: _Handler) -> None:

@@ -20,7 +20,7 @@ from domain.outcome import CancelResult, Outcome, Poll
 from domain.sources.file import load_sources
 from domain.sources.source import Source
 from tests.certificates import self_signed, serving
-from tests.faulty_source import HUGE, FaultySource, Reply
+from tests.faulty_source import HUGE, SLOW_SECONDS, FaultySource, Reply
 
 NOW = datetime(2026, 1, 2, 0, 0, 0, tzinfo=UTC)
 SECRET = "planted-s3cret"  # noqa: S105
@@ -171,7 +171,7 @@ def test_one_deadline_for_the_whole_answer(job_id: str) -> None:
     assert poll == Poll(
         outcome=Outcome.UNREACHABLE, detail=f"no complete answer within {TIMEOUT} s"
     )
-    assert TIMEOUT <= took < 2 * TIMEOUT + 0.5
+    assert TIMEOUT <= took < SLOW_SECONDS - 1
 
 
 def test_redirects_share_the_deadline() -> None:
@@ -181,7 +181,7 @@ def test_redirects_share_the_deadline() -> None:
         poll = API.poll(source_at(server.url, timeout=TIMEOUT), "a", NOW)
         took = time.monotonic() - started
     assert "no complete answer" in str(poll.detail)
-    assert took < 2 * TIMEOUT + 0.5
+    assert took < SLOW_SECONDS - 1
 
 
 def test_nobody_listens() -> None:
@@ -237,7 +237,7 @@ def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for job_id in ("drip-headers", "drip"):
             started = time.monotonic()
             assert "no complete answer" in str(API.poll(source, job_id, NOW).detail)
-            assert time.monotonic() - started < 2 * TIMEOUT + 0.5
+            assert time.monotonic() - started < SLOW_SECONDS - 1
 
 
 def test_a_source_may_have_a_ca_of_its_own(
@@ -463,7 +463,7 @@ def test_polls_of_many_threads_do_not_mix(server: FaultySource) -> None:
     together = threading.Barrier(8)
 
     def poll(job_id: str) -> str | None:
-        together.wait(5)
+        together.wait(60)
         return API.poll(source, job_id, NOW).message
 
     with ThreadPoolExecutor(8) as pool:

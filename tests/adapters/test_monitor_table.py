@@ -353,11 +353,13 @@ def test_the_list_loses_what_was_removed_and_nothing_else(
 ) -> None:
     """More than a transaction holds, and one that somebody else took away."""
     ids = [f"many.{row.job_id}-{number:03}" for number in range(110)]
+    entries = []
     for number, id_ in enumerate(ids):
-        started_at = NOW + timedelta(seconds=number)
-        each = row.model_copy(update={"id": id_, "source": row.job_id, "started_at": started_at})
-        table.claim(each)
-        end(table, each)
+        began = {"started_at": NOW + timedelta(seconds=number), "ended_at": NOW}
+        each = row.model_copy(update={"id": id_, "source": row.job_id, **began})
+        entries.append(("upsert", list_entity(each)))
+    assert table._table.commit(entries[:55])
+    assert table._table.commit(entries[55:])
     found = [each for each in table.list.ended_before(LATER) if each.monitor_id in ids]
     assert [each.monitor_id for each in found] == ids[::-1]
     table.list.remove(found[7:8])

@@ -51,10 +51,10 @@ class Container:
         url = f"{self.url}/{quote(name)}?{self.query}"
         headers = {"x-ms-blob-type": "BlockBlob", "x-ms-version": "2021-12-02"}
         data = text.encode() if isinstance(text, str) else text
-        self.http.put(url, data=data, headers=headers, timeout=10).raise_for_status()
+        self.http.put(url, data=data, headers=headers, timeout=60).raise_for_status()
 
     def delete(self, name: str) -> None:
-        self.http.delete(f"{self.url}/{quote(name)}?{self.query}", timeout=10).raise_for_status()
+        self.http.delete(f"{self.url}/{quote(name)}?{self.query}", timeout=60).raise_for_status()
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def container(store: Azurite) -> Iterator[Container]:
     made = Container(f"{settings['BlobEndpoint']}/sources-{uuid4().hex[:8]}", query)
     made.http.trust_env = False
     url = f"{made.url}?restype=container&{query}"
-    made.http.put(url, headers={"x-ms-version": "2021-12-02"}, timeout=10).raise_for_status()
+    made.http.put(url, headers={"x-ms-version": "2021-12-02"}, timeout=60).raise_for_status()
     yield made
     made.http.close()
 

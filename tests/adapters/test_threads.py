@@ -16,11 +16,11 @@ async def test_calls_to_sources_hold_up_no_call_to_the_store() -> None:
 
     def slow() -> bool:
         waiting.release()
-        return go_on.wait(10)
+        return go_on.wait(60)
 
     asked = [asyncio.create_task(at_source(slow)) for _ in range(40)]
     for _ in range(16):
-        assert await asyncio.to_thread(waiting.acquire, timeout=5)
+        assert await asyncio.to_thread(waiting.acquire, timeout=60)
     assert await at_store(lambda: "quick") == "quick"
     assert not any(each.done() for each in asked)
     go_on.set()

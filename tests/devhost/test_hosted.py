@@ -37,7 +37,7 @@ def locked(req: func.HttpRequest) -> str:
 
 @strangers.route(route="slow")
 def slow(req: func.HttpRequest) -> str:
-    time.sleep(3)
+    time.sleep(40)
     return "too late"
 
 @strangers.route(route="queued")
@@ -89,7 +89,7 @@ async def client(req: func.HttpRequest, client) -> func.HttpResponse:
 """
 HOST: dict[str, Any] = {
     "version": "2.0",
-    "functionTimeout": "00:00:01",
+    "functionTimeout": "00:00:05",
     "extensions": {
         "durableTask": {
             "defaultVersion": "1.5",
@@ -182,8 +182,8 @@ def test_a_line_without_an_invocation_id_is_marked(host: Devhost, hub: Hub) -> N
 def test_the_function_timeout_ends_a_call(host: Devhost, hub: Hub) -> None:
     answer = hub.send("GET", "/api/slow")
     assert answer.status_code == 500
-    assert 0.9 < answer.elapsed.total_seconds() < 2.5
-    assert "Timeout value of 0:00:01 exceeded by function 'slow'" in logged(host)
+    assert 4.9 < answer.elapsed.total_seconds() < 30
+    assert "Timeout value of 0:00:05 exceeded by function 'slow'" in logged(host)
 
 
 def test_an_activity_that_returns_nothing_has_no_result(hub: Hub) -> None:
@@ -225,7 +225,7 @@ def test_like_azure_is_late(app: Path, tmp_path: Path) -> None:
         Devhost(app, tmp_path / "hub.db", "--like-azure") as host,
         closing(Hub(host.url)) as hub,
     ):
-        assert 6 <= hub.output("sleeps") < 12
+        assert 6 <= hub.output("sleeps") < 60
 
 
 # -- a bad day ------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_a_token_that_is_no_ascii(hub: Hub) -> None:
 
 def test_malformed_http_is_worth_no_traceback(host: Devhost, hub: Hub) -> None:
     for request in (b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\0 HTTP/1.1\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", host.ports[0]), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", host.ports[0]), timeout=60) as connection:
             connection.sendall(request)
             assert connection.recv(100).startswith(b"HTTP/1.")
     assert hub.send("GET", "/api/where").ok

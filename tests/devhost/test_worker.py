@@ -43,11 +43,11 @@ def test_plain_functions_share_one_pool(loop: asyncio.AbstractEventLoop) -> None
     slow = [worker.call("slow", gate.wait) for _ in range(2)]
     behind = worker.call("orchestrator", ran.set)
     assert not ran.wait(0.2)
-    assert not worker.idle
+    assert not worker.join(0)
     gate.set()
-    behind.result(10)
-    assert [done.result(10) for done in slow] == [True, True]
-    assert worker.join(10)
+    behind.result(60)
+    assert [done.result(60) for done in slow] == [True, True]
+    assert worker.join(60)
 
 
 def test_async_functions_need_no_thread(loop: asyncio.AbstractEventLoop) -> None:
@@ -59,9 +59,9 @@ def test_async_functions_need_no_thread(loop: asyncio.AbstractEventLoop) -> None
         await asyncio.sleep(0)
         return "done"
 
-    assert worker.call("quick", quick).result(10) == "done"
+    assert worker.call("quick", quick).result(60) == "done"
     gate.set()
-    slow.result(10)
+    slow.result(60)
 
 
 @pytest.mark.parametrize(("text", "size"), [("40", 40), ("0", None), ("many", None), (None, None)])
@@ -87,12 +87,12 @@ def test_a_timeout_ends_an_invocation(
     calls = [worker.call("Sync", gate.wait), worker.call("Async", slow)]
     for call, name in zip(calls, ("Sync", "Async"), strict=True):
         with pytest.raises(FunctionFailed, match=f"exceeded by function '{name}'"):
-            call.result(10)
-    assert not worker.idle
+            call.result(60)
+    assert not worker.join(0)
     gate.set()
-    assert worker.join(10)
+    assert worker.join(60)
     assert "the real host ends the worker" in caplog.text
-    assert worker.call("Sync", lambda: "in time").result(10) == "in time"
+    assert worker.call("Sync", lambda: "in time").result(60) == "in time"
 
 
 def marked(name: str = "app") -> bool:
@@ -126,8 +126,8 @@ def test_lines_without_an_invocation_id_are_marked(loop: asyncio.AbstractEventLo
 
     assert marked()
     assert not marked("devhost.engine")
-    assert worker.call("f", marked).result(10) is False
-    assert worker.call("f", in_thread, None).result(10) is True
-    assert worker.call("f", lambda: in_thread(invocation_id())).result(10) is False
-    assert worker.call("f", in_task).result(10) == [False, False, True]
+    assert worker.call("f", marked).result(60) is False
+    assert worker.call("f", in_thread, None).result(60) is True
+    assert worker.call("f", lambda: in_thread(invocation_id())).result(60) is False
+    assert worker.call("f", in_task).result(60) == [False, False, True]
     assert marked()

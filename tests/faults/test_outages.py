@@ -1,6 +1,5 @@
 """Parts that die and come back: what was promised is kept."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -129,9 +128,10 @@ def test_a_watch_that_was_terminated_and_purged_begins_again_with_the_next_start
     assert (shown["monitor"]["state"], shown["monitor"]["run"]) == ("Succeeded", 2)
 
 
-def test_stopping_the_host_in_order_is_quick_and_clean(rig: Rig) -> None:
-    begin = time.monotonic()
-    rig.host.stop(grace=20)
-    assert time.monotonic() - begin < 10
-    assert "Traceback" not in rig.host.log_tail(50)
+def test_stopping_the_host_in_order_is_clean(rig: Rig) -> None:
+    """It ends by itself, and is not killed."""
+    rig.host.stop(grace=60)
+    assert rig.host._process
+    assert rig.host._process.returncode == 0
+    assert "Traceback" not in rig.host.log.read_text()
     rig.host.start()

@@ -18,7 +18,7 @@ def test_health_and_starts_do_not_wait_for_a_slow_check(rig: Rig) -> None:
     slow, quick, go_on = new_job_id(), new_job_id(), threading.Event()
 
     def answer() -> Answer:
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return RUNNING
 
     rig.source.behave(slow, answer)

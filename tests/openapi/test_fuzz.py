@@ -1,4 +1,7 @@
-"""Requests made from the description; `make fuzz` tries many more of them."""
+"""Requests made from the description; `make fuzz` tries many more of them.
+
+The short tests hold their own answers against the description as well: see `tests.api.Api.call`.
+"""
 
 from pathlib import Path
 
@@ -7,13 +10,12 @@ import pytest
 from tests.openapi.fuzz import fuzz
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [
         ("--phases", "fuzzing", "--max-examples", "3"),
-        pytest.param(
-            ("--phases", "coverage,stateful", "--max-examples", "20"), marks=pytest.mark.long
-        ),
+        ("--phases", "coverage,stateful", "--max-examples", "20"),
     ],
     ids=["random", "systematic"],
 )

@@ -70,11 +70,11 @@ def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     def sources(url: str) -> str:
         # Most answers come at once, and a busy machine must not turn them into time-outs.
-        patient = _SOURCE.format(name="demo", url=url, timeout=20)
+        patient = _SOURCE.format(name="demo", url=url, timeout=60)
         hasty = _SOURCE.format(name="hasty", url=url, timeout=0.5)
-        settling = _SOURCE.format(name="settling", url=url, timeout=20)
+        settling = _SOURCE.format(name="settling", url=url, timeout=60)
         settling += "[sources.settling.settle_seconds]\nfailed = 150\n"
-        named = _SOURCE.format(name="named", url=url, timeout=20)
+        named = _SOURCE.format(name="named", url=url, timeout=60)
         named = named.replace('job_id = "id"', 'job_id = "{job.name}"')
         return 'default = "demo"\n' + patient + hasty + settling + named
 
@@ -82,7 +82,7 @@ def lab(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield found
 
 
-def source(name: str, url: str, *more: str, timeout: float = 20) -> str:
+def source(name: str, url: str, *more: str, timeout: float = 60) -> str:
     """A source of the job system, with more lines of its own table."""
     table = f"[sources.{name}]\n"
     text = _SOURCE.format(name=name, url=url, timeout=timeout)

@@ -81,7 +81,7 @@ def test_some_starts_of_a_batch_are_under_way_at_once(lab: Lab) -> None:
 
     def submit() -> Answer:
         asked.append(1)
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return {"id": new_job_id()}
 
     lab.source.behave("submit", submit)

@@ -53,7 +53,7 @@ def test_a_channel_that_turns_faulty_keeps_its_notices_until_it_is_mended(
     rewrite(kind, broken)
     receiver.behave("submit", Reply(204))
     failed, succeeded = ended(notices, FAILED), ended(notices, DONE)
-    notices.host.advance(hours=3)
+    notices.host.advance(hours=1)
     [shown] = notices.api.call("GET", "/api/channels").json()["disabled"]
     assert shown["name"] == "failures"
     assert len(arrived(receiver)) >= 3  # the others go on

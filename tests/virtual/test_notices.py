@@ -53,11 +53,11 @@ def silent(lab: Lab) -> list[str]:
 
 
 def file_silence(lab: Lab, count: int, channel: str = "ops") -> None:
-    """Write the notices of so many watches that are silent."""
+    """Write the notices of so many watches that are silent, under ids of 300 signs."""
     now = lab.host.clock.now()
     outbox = lab.table.outbox
     for number in range(count):
-        owner = f"demo.{channel}-{number:03}"
+        owner = f"demo.{channel}-{'job-' * 73}{number:03}"
         facts: Body = {"monitorId": owner, "run": 1, "source": "demo"}
         notice = Notice(event=Event.STALE, at=now, **facts).numbered(1)
         filed = [Addressed(notice, 1, 1, [channel])]
@@ -224,14 +224,14 @@ def test_a_digest_that_the_store_does_not_note_is_sent_once(
     def away(*_: object) -> bool:
         raise StoreUnavailable("away")
 
-    file_silence(notices, 300)  # whose ids are longer than a custom status may be
+    file_silence(notices, 40)  # whose ids are longer than a custom status may be
     with monkeypatch.context() as during:
         during.setattr("adapters.monitor_table.MonitorTable.note", away)
         notices.host.advance(minutes=8)
-    assert arrived(receiver) == [("stale", None, 300)]
+    assert arrived(receiver) == [("stale", None, 40)]
     notices.host.advance(minutes=8)
     assert waiting(notices) == 0
-    assert arrived(receiver) == [("stale", None, 300)]
+    assert arrived(receiver) == [("stale", None, 40)]
 
 
 def test_a_receiver_that_was_down_for_hours_gets_all_once_in_order(
@@ -383,27 +383,28 @@ def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(
 
 
 @pytest.mark.parametrize(
-    ("function", "what"),
+    "trouble",
     [
-        ("triggers.watchdog.watch_over_all", "The watchdog fails: away"),
-        ("activities.do_cleanup.clean", "The cleanup fails: "),
+        ("triggers.watchdog.watch_over_all", "The watchdog fails: away", 1),
+        ("activities.do_cleanup.clean", "The cleanup fails: ", 4),  # long enough to be silent, too
     ],
 )
 def test_trouble_of_the_app_itself_is_told_once_and_when_it_is_over(
     notices: Lab,
     receiver: FaultySource,
     monkeypatch: pytest.MonkeyPatch,
-    function: str,
-    what: str,
+    trouble: tuple[str, str, float],
 ) -> None:
+    function, what, hours = trouble
+
     async def fails(*_: object) -> None:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as during:
         during.setattr(function, fails)
-        notices.host.advance(hours=4)
+        notices.host.advance(hours=hours)
     assert arrived(receiver) == [("trouble", None, "failing")]
-    notices.host.advance(hours=4)
+    notices.host.advance(hours=2)
     first, second = [
         json.loads(each.body)["data"] for each in receiver.requests if each.target == "/ops"
     ]

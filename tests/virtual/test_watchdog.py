@@ -67,7 +67,7 @@ def test_a_claim_that_was_never_started_is_started(lab: Lab) -> None:
 
 def test_a_task_hub_that_is_lost_loses_no_monitor(lab: Lab) -> None:
     """I2: not one that polls, and not one whose end is not stored yet."""
-    jobs = [new_job_id() for _ in range(20)]
+    jobs = [new_job_id() for _ in range(8)]
     for job_id in jobs:
         lab.source.behave(job_id, RUNNING)
         lab.api.start(jobId=job_id, pollIntervalSeconds=60)
@@ -175,7 +175,7 @@ def test_what_is_left_of_a_start_or_an_end_that_was_cut_off_is_tidied(lab: Lab) 
 
 def test_two_watchdogs_at_once_do_no_harm(lab: Lab) -> None:
     """I1, I2: as on two machines, or with a run that takes longer than five minutes."""
-    jobs = [new_job_id() for _ in range(30)]
+    jobs = [new_job_id() for _ in range(12)]
     for job_id in jobs:
         lab.source.behave(job_id, DONE)
         claim(lab, job_id)
