@@ -245,7 +245,7 @@ def test_a_receiver_that_was_down_for_hours_gets_all_once_in_order(
     notices.host.advance(seconds=10)
     again = notices.api.start(jobId=jobs[0], fresh=True, pollIntervalSeconds=60)
     assert again["id"] == f"demo.{jobs[0]}"
-    notices.host.advance(hours=2)
+    notices.host.advance(hours=1)
     assert waiting(notices) == 4
     tried = len(receiver.requests)
     assert tried < 40  # an attempt each quarter of an hour
