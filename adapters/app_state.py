@@ -9,6 +9,7 @@
 - `~ends`: the ends that the watchdog has not counted yet.
 """
 
+import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import islice
@@ -25,6 +26,7 @@ _SOURCES, _SWEEPS = "~sources", "~sweeps"
 _RUN = "run"
 _ENDS_TAKEN = 5_000
 _KEPT = timedelta(seconds=5)  # each poll asks; a pause may take this long to reach all hosts
+_WAITS = 2.0  # seconds
 
 
 class Place(NamedTuple):
@@ -40,6 +42,7 @@ class AppState:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._pauses: tuple[datetime, dict[str, datetime]] | None = None
+        self._asking = threading.Lock()
         self._sweeps: tuple[datetime, dict[str, SweepState]] | None = None
 
     def place(self) -> Place:
@@ -123,12 +126,18 @@ class AppState:
 
     def paused_sources(self, now: datetime) -> dict[str, datetime]:
         """The sources whose polls are held, and since when; at most five seconds old."""
-        known = self._pauses
-        if known is None or not timedelta(0) <= now - known[0] < _KEPT:
-            found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
-            with reading():
-                known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
-        return known[1]
+        # Polls that come together ask once. None waits for long: each asks if the store hangs.
+        first = self._asking.acquire(timeout=_WAITS)
+        try:
+            known = self._pauses
+            if known is None or not timedelta(0) <= now - known[0] < _KEPT:
+                found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
+                with reading():
+                    known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
+            return known[1]
+        finally:
+            if first:
+                self._asking.release()
 
     def sweep(self, source: str) -> Sweep:
         """The state of a source's sweep; a new one if there is none."""

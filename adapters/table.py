@@ -9,6 +9,7 @@ from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
+from azure.core.settings import settings
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 from requests.adapters import HTTPAdapter
 
@@ -60,7 +61,9 @@ class Table:
         Raises:
             ValueError: The text is no connection string.
         """
-        options = {**_TIMEOUTS, "transport": RequestsTransport(session=_session(), **_TIMEOUTS)}
+        # As the environment has it. The client would ask that anew, several times a request.
+        settings.tracing_enabled = settings.tracing_enabled()
+        options = {**_TIMEOUTS, "transport": RequestsTransport(session=_Session(), **_TIMEOUTS)}
         if connection:
             service = TableServiceClient.from_connection_string(connection, **options)
         else:
@@ -158,18 +161,22 @@ class Table:
             self._client.submit_transaction(operations)
 
 
-def _session() -> requests.Session:
-    """A session with a connection for each thread; the client's own keeps ten, and warns."""
-    session = KeptEnvironment()
-    session.auth = _signed_already
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
-    return session
+class _Session(KeptEnvironment):
+    """A session with a connection for each thread; the client's own keeps ten, and warns.
 
+    The client's requests are whole, and signed. So the session adds nothing of its own: no header,
+    no cookie, nothing of .netrc.
+    """
 
-def _signed_already(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The client has signed the request. Being there, it keeps requests from reading .netrc."""
-    return request
+    def __init__(self) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = requests.PreparedRequest()
+        prepared.prepare(request.method, request.url, request.headers, request.files, request.data)
+        return prepared
 
 
 def update_unchanged(read: Any, new: Entity) -> Operation:

@@ -94,7 +94,7 @@ def _virtual(folder: Path) -> list[Figure]:
             plain = pool.submit(cpu_of_a_poll, jobs.url, "j-0", folder).result()
     return [
         Figure(f"a day of {polls:,} one-minute polls on the virtual clock, all parts", wall, "s"),
-        Figure("  CPU per poll, host and app; half of it is the watchdog's", day * 1e3, "ms"),
+        Figure("  CPU per poll, host and app; much of it is the watchdog's", day * 1e3, "ms"),
         Figure(f"  CPU per poll of {_MONITORS} monitors", many * 1e3, "ms"),
         Figure("  CPU per poll of a plain orchestrator", plain * 1e3, "ms"),
         Figure(f"  {_MONITORS} monitors, times the plain orchestrator", many / plain, "x"),
