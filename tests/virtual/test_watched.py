@@ -96,10 +96,10 @@ def test_a_monitor_that_cannot_be_checked_is_told(
     lab.host.advance(seconds=1)
     find = hub.find
 
-    async def fails(client: Any, instance_id: str) -> Any:
+    async def fails(client: Any, instance_id: str, *of: Any) -> Any:
         if instance_id.endswith(bad):
             raise KeyError(instance_id)
-        return await find(client, instance_id)
+        return await find(client, instance_id, *of)
 
     monkeypatch.setattr("adapters.hub.find", fails)
     lab.host.advance(minutes=6)
