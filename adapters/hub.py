@@ -26,7 +26,7 @@ from adapters.threads import at_source, at_store
 from domain import names
 from domain.errors import StoreUnavailable
 from domain.monitors import transitions
-from domain.monitors.cleanup import CleanupProgress, seen_hub
+from domain.monitors.cleanup import CleanupProgress, SeenHub, seen_hub
 from domain.monitors.instance import ENDED, Instance
 from domain.monitors.monitor import MonitorRow
 from domain.monitors.recovery import REMOVED, effective_row
@@ -49,8 +49,10 @@ async def find(
 ) -> Instance | None:
     """The instance, or None. One of another orchestrator than `name` watches no monitor."""
     status = await _status(client, instance_id)
-    if status is None:
-        return None
+    return _instance(status, name) if status else None
+
+
+def _instance(status: Any, name: str) -> Instance:
     foreign = _is_foreign(status, name)
     run = None if foreign else (_object(status.input_) or {}).get("run")
     return Instance(
@@ -107,7 +109,11 @@ async def hub_since(client: df.DurableOrchestrationClient, services: Services) -
     is that of a hub put back from a copy, and not of a look that another one has overtaken.
     """
     known = await at_store(services.app_state.hub)
-    status = await _status(client, names.CLEANUP_INSTANCE)
+    return await _since(services, known, await _status(client, names.CLEANUP_INSTANCE))
+
+
+async def _since(services: Services, known: SeenHub | None, status: Any | None) -> datetime | None:
+    """The same, by the status of the cleanup."""
     if status is None or _is_foreign(status, names.PERIODIC_CLEANUP):
         return None
     seen = seen_hub(known, _progress(status.input_), services.now())
@@ -272,28 +278,30 @@ async def cleanup(client: df.DurableOrchestrationClient) -> tuple[str, CleanupPr
 
 async def ensure_cleanup(
     client: df.DurableOrchestrationClient, services: Services
-) -> CleanupProgress:
+) -> tuple[CleanupProgress, datetime | None]:
     """Start `PeriodicCleanup` unless it runs; its count of runs goes on.
 
     Returns:
-        Its progress, as its custom status shows it.
+        Its progress, as its custom status shows it, and what `hub_since` gives.
 
     Raises:
         StoreUnavailable: The task hub did not take the start.
     """
-    instance_id = names.CLEANUP_INSTANCE
-    why = await _cause_to_start(client, services, names.PERIODIC_CLEANUP, instance_id)
+    instance_id, name = names.CLEANUP_INSTANCE, names.PERIODIC_CLEANUP
+    known = await at_store(services.app_state.hub)
     status = await _status(client, instance_id)
+    instance = _instance(status, name) if status else None
+    why = await _cause_to_start(client, services, instance, instance_id)
     if status is not None and why is None:
-        return _progress(status.custom_status)
+        return _progress(status.custom_status), await _since(services, known, status)
     progress = CleanupProgress()
-    if status is not None and not _is_foreign(status, names.PERIODIC_CLEANUP):
+    if status is not None and not _is_foreign(status, name):
         progress = _progress(status.input_)  # of the one that ended
     if progress.hub is None:
         progress = progress.model_copy(update={"hub": services.now().isoformat()})
-    await _start(client, names.PERIODIC_CLEANUP, instance_id, progress.to_wire())
-    log.info("Started %s", names.PERIODIC_CLEANUP)
-    return progress
+    await _start(client, name, instance_id, progress.to_wire())
+    log.info("Started %s", name)
+    return progress, await hub_since(client, services)
 
 
 async def ensure_sweep(
@@ -314,7 +322,8 @@ async def ensure_sweep(
         sweep, alive_at = services.app_state.sweep_state(source.name)
         return sweep.is_silent(alive_at, interval, services.now())
 
-    why = await _cause_to_start(client, services, names.SOURCE_SWEEP, instance_id, is_silent)
+    instance = await find(client, instance_id, names.SOURCE_SWEEP)
+    why = await _cause_to_start(client, services, instance, instance_id, is_silent)
     if why:
         await at_store(services.app_state.note_sweep, source.name, services.now())
         await _start(client, names.SOURCE_SWEEP, instance_id, SweepTurn().to_wire())
@@ -324,7 +333,7 @@ async def ensure_sweep(
 async def _cause_to_start(
     client: df.DurableOrchestrationClient,
     services: Services,
-    name: str,
+    instance: Instance | None,
     instance_id: str,
     is_silent: Callable[[], bool] | None = None,
 ) -> str | None:
@@ -333,8 +342,8 @@ async def _cause_to_start(
     Args:
         client: The durable client.
         services: The services.
-        name: The orchestrator.
-        instance_id: Its one instance.
+        instance: Its one instance as it is, None if there is none.
+        instance_id: The id of that.
         is_silent: Asks the store whether one that runs does nothing any more.
 
     Returns:
@@ -343,7 +352,6 @@ async def _cause_to_start(
     Raises:
         StoreUnavailable: The task hub did not end the instance in the way.
     """
-    instance = await find(client, instance_id, name)
     if instance is None or instance.ended:
         return "missing"
     if not instance.foreign and (is_silent is None or not await at_store(is_silent)):
@@ -401,7 +409,8 @@ async def ensure_delivery(
         StoreUnavailable: The task hub took neither, or did not end a silent one.
     """
     instance_id = names.delivery_instance(channel)
-    why = await _cause_to_start(client, services, names.DELIVERY, instance_id, is_silent)
+    instance = await find(client, instance_id, names.DELIVERY)
+    why = await _cause_to_start(client, services, instance, instance_id, is_silent)
     if why:
         progress = DeliveryProgress(channel=channel, look_at=_AT_ONCE)
         await _start(client, names.DELIVERY, instance_id, progress.to_wire())

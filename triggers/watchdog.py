@@ -71,9 +71,9 @@ async def watchdog(
     services = None
     try:
         services = await at_store(get_services)
-        cleanup = await hub.ensure_cleanup(client, services)
+        cleanup, since = await hub.ensure_cleanup(client, services)
         await asyncio.gather(*(_keep_sweep(client, services, s) for s in _sweeping(services)))
-        unchecked = await watch_over_all(client, services)
+        unchecked = await watch_over_all(client, services, since)
         missed = f"The watchdog can't check {unchecked} of the monitors" if unchecked else None
         cleanups = of_cleanup(cleanup, services.now())
         await _note_troubles(services, {Part.WATCHDOG: missed, Part.CLEANUP: cleanups})
@@ -150,10 +150,17 @@ async def _keep_delivery(
         log_event("deliveryStarted", None, level=level, channel=channel, found=why)
 
 
-async def watch_over_all(client: df.DurableOrchestrationClient, services: Services) -> int:
+async def watch_over_all(
+    client: df.DurableOrchestrationClient, services: Services, hub_since: datetime | None
+) -> int:
     """Look at the monitors that may be live, a batch at a time, from where the last run stopped.
 
     Then hold a slice of the list against the rows, and log the state of all.
+
+    Args:
+        client: The durable client.
+        services: The services.
+        hub_since: See `effective_row`.
 
     Returns:
         How many could not be checked.
@@ -162,13 +169,12 @@ async def watch_over_all(client: df.DurableOrchestrationClient, services: Servic
     unchecked = 0
     fall_backs = iter(range(_FALL_BACKS))
     deadline = monotonic() + _TIME_BUDGET
-    since = await hub.hub_since(client, services)
     place = await at_store(services.app_state.place)
     after, live = place.live, services.monitors.live(place.live)
     while monotonic() < deadline:
         batch = await at_store(lambda: list(islice(live, _AT_ONCE)))
         looks = (
-            _look(client, services, since, *each, seen=seen, fall_backs=fall_backs)
+            _look(client, services, hub_since, *each, seen=seen, fall_backs=fall_backs)
             for each in batch
         )
         unchecked += (await asyncio.gather(*looks)).count(False)

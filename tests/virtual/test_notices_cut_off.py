@@ -5,7 +5,7 @@ A notice comes twice only if the host died between sending and noting it.
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,10 +171,10 @@ def test_trouble_is_told_wherever_the_watchdog_is_cut_off(
 ) -> None:
     failing = False
 
-    async def may_fail(client: Any, services: Services) -> int:
+    async def may_fail(client: Any, services: Services, hub_since: datetime | None) -> int:
         if failing:
             raise StoreUnavailable("away")
-        return await watch_over_all(client, services)
+        return await watch_over_all(client, services, hub_since)
 
     def a_second_failure(lab: Lab) -> Act:
         nonlocal failing

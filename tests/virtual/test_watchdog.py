@@ -184,7 +184,7 @@ def test_two_watchdogs_at_once_do_no_harm(lab: Lab) -> None:
     async def both() -> None:
         binding = lab.host._app.client_binding
         clients = [df.DurableOrchestrationClient(binding) for _ in range(2)]
-        await asyncio.gather(*(watch_over_all(client, get_services()) for client in clients))
+        await asyncio.gather(*(watch_over_all(client, get_services(), None) for client in clients))
 
     assert json.loads(lab.host._app.client_binding)
     lab.host._run(both())

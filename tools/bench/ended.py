@@ -142,7 +142,9 @@ def _all(api: Api, **query: str) -> tuple[int, int]:
 def _watchdog(stack: Stack) -> list[Figure]:
     services = make_services(stack.azurite.connection_string)
     origin = stack.host.url
-    _, took = _timed(lambda: with_client(origin, lambda client: watch_over_all(client, services)))
+    _, took = _timed(
+        lambda: with_client(origin, lambda client: watch_over_all(client, services, None))
+    )
     return [Figure(f"the watchdog's pass, {_LIVE:,} live", took, "s")]
 
 

@@ -175,7 +175,7 @@ def _reads(azurite: MemoryAzurite, host: Host) -> list[Figure]:
     read = time.monotonic() - begin
     services.app_state.remember_place(services.app_state.place()._replace(live=""))
     begin = time.monotonic()
-    with_client(host.url, lambda client: watch_over_all(client, services))
+    with_client(host.url, lambda client: watch_over_all(client, services, None))
     took = time.monotonic() - begin
     rest = services.app_state.place().live
     left = sum(1 for _ in services.monitors.live(rest)) if rest else 0
