@@ -160,8 +160,8 @@ def _wait_for_ends(
             not others
             or (live and answered() and all(_ended(table, each) for each in live - by_watchdog))
         ):
-            restarts.append(time.time())
             host.stop()
+            restarts.append(time.time())  # not before, as in `Breaker`
             host.start()
             started = time.time()
         time.sleep(0.5)
