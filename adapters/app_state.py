@@ -10,16 +10,18 @@
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from adapters.table import BATCH, Entity, Table, reading
 from domain.monitors.census import End, WatchdogRun, Watched
 from domain.monitors.cleanup import SeenHub
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.sweep import Sweep, SweepState
+
+T = TypeVar("T")
 
 _WATCHDOG, _WATCHED, _ENDS = "~watchdog", "~watched", "~ends"
 _SOURCES, _SWEEPS = "~sources", "~sweeps"
@@ -36,14 +38,38 @@ class Place(NamedTuple):
     listed: str
 
 
+class _Kept(Generic[T]):
+    """An answer of the store that each poll asks for, five seconds old at the most."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._known: tuple[datetime, T] | None = None
+        self._asking = threading.Lock()
+
+    def get(self, now: datetime) -> T:
+        """The answer. Polls that come together ask once; each asks if the store hangs."""
+        first = self._asking.acquire(timeout=_WAITS)
+        try:
+            known = self._known
+            if known is None or not timedelta(0) <= now - known[0] < _KEPT:
+                known = self._known = (now, self._ask())
+            return known[1]
+        finally:
+            if first:
+                self._asking.release()
+
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        self._known = None
+
+
 class AppState:
     """The state of the app. Every method raises `StoreUnavailable` if the store fails."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._pauses: tuple[datetime, dict[str, datetime]] | None = None
-        self._asking = threading.Lock()
-        self._sweeps: tuple[datetime, dict[str, SweepState]] | None = None
+        self._pauses = _Kept(self._read_pauses)
+        self._sweeps = _Kept(self._read_sweeps)
 
     def place(self) -> Place:
         """The place after which the watchdog goes on."""
@@ -117,27 +143,21 @@ class AppState:
     def pause(self, source: str, now: datetime) -> None:
         """Hold the polls of a source."""
         self._table.insert({"PartitionKey": _SOURCES, "RowKey": source, "since": now})
-        self._pauses = None
+        self._pauses.forget()
 
     def resume(self, source: str) -> None:
         """Let the polls of a source go on."""
         self._table.delete(_SOURCES, source)
-        self._pauses = None
+        self._pauses.forget()
 
     def paused_sources(self, now: datetime) -> dict[str, datetime]:
         """The sources whose polls are held, and since when; at most five seconds old."""
-        # Polls that come together ask once. None waits for long: each asks if the store hangs.
-        first = self._asking.acquire(timeout=_WAITS)
-        try:
-            known = self._pauses
-            if known is None or not timedelta(0) <= now - known[0] < _KEPT:
-                found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
-                with reading():
-                    known = self._pauses = (now, {each["RowKey"]: each["since"] for each in found})
-            return known[1]
-        finally:
-            if first:
-                self._asking.release()
+        return self._pauses.get(now)
+
+    def _read_pauses(self) -> dict[str, datetime]:
+        found = self._table.query("PartitionKey eq @p", {"p": _SOURCES})
+        with reading():
+            return {each["RowKey"]: each["since"] for each in found}
 
     def sweep(self, source: str) -> Sweep:
         """The state of a source's sweep; a new one if there is none."""
@@ -153,7 +173,7 @@ class AppState:
         """Store the state of a source's sweep, of which this is a sign of life."""
         keys = {"PartitionKey": _SWEEPS, "RowKey": source}
         self._table.upsert({**keys, "state": sweep.model_dump_json(), "aliveAt": now})
-        self._sweeps = None
+        self._sweeps.forget()
 
     def note_sweep(self, source: str, now: datetime) -> None:
         """Note a sign of life of a source's sweep."""
@@ -161,12 +181,12 @@ class AppState:
 
     def sweeps(self, now: datetime) -> dict[str, SweepState]:
         """The state of each source's sweep; at most five seconds old."""
-        known = self._sweeps
-        if known is None or not timedelta(0) <= now - known[0] < _KEPT:
-            found = self._table.query("PartitionKey eq @p", {"p": _SWEEPS})
-            with reading():
-                known = self._sweeps = (now, {each["RowKey"]: _sweep(each) for each in found})
-        return known[1]
+        return self._sweeps.get(now)
+
+    def _read_sweeps(self) -> dict[str, SweepState]:
+        found = self._table.query("PartitionKey eq @p", {"p": _SWEEPS})
+        with reading():
+            return {each["RowKey"]: _sweep(each) for each in found}
 
 
 def _sweep(entity: Entity) -> SweepState:
