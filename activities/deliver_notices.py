@@ -229,11 +229,9 @@ class _Look:
                 self._log_given_up(entry, entry.name, None, _UNKNOWN)
 
     def _without_filtered(self, items: list[Item], channel: Channel) -> list[Item]:
-        taken = [item for item in items if channel.filter.takes(item.notice)]
-        if len(taken) < len(items):
-            ids = {item.notice.id for item in taken}
-            self._end([item for item in items if item.notice.id not in ids], "filtered")
-        return taken
+        takes = channel.filter.takes
+        self._end([item for item in items if not takes(item.notice)], "filtered")
+        return [item for item in items if takes(item.notice)]
 
     def _unusable(self, items: list[Item], why: str) -> datetime:
         """Give up what waits for a day for a channel that can't be used."""
@@ -414,9 +412,9 @@ class _Look:
         """
         trouble: list[StoreUnavailable] = []
 
-        def note(item: Item) -> bool:
+        def note(item: Item) -> Told | None:
             if trouble or (len(items) > 1 and monotonic() >= self._until):
-                return False
+                return None
             fate = told(item)
             try:
                 self._monitors.note(item.entry, self._name, fate, words)
@@ -424,12 +422,13 @@ class _Look:
                     self._outbox.settle(self._name, item.entry, fate)
             except StoreUnavailable as error:
                 trouble.append(error)
-                return False
-            return True
+                return None
+            return fate
 
-        noted = readers.map(note, items) if len(items) > 1 else map(note, items)
-        done = [item for item, is_noted in zip(items, noted, strict=True) if is_noted]
-        ended = [item.entry for item in done if told(item).state not in ("waiting", "givenUp")]
+        fates = readers.map(note, items) if len(items) > 1 else map(note, items)
+        noted = [(item, fate) for item, fate in zip(items, fates, strict=True) if fate]
+        done = [item for item, _ in noted]
+        ended = [i.entry for i, fate in noted if fate.state not in ("waiting", "givenUp")]
         self._outbox.settle_many(self._name, ended)
         self.sent -= {item.notice.id for item in done}
         if trouble:

@@ -358,10 +358,7 @@ class Outbox:
 
     def state(self, channel: str) -> ChannelState:
         """How the deliveries of a channel go."""
-        found = self._table.find(CHANNELS, channel)
-        with reading():
-            state = found.get("state") if found else None
-            return ChannelState.model_validate_json(state) if state else ChannelState()
+        return _state(self._channel(channel))
 
     def remember(self, channel: str, state: ChannelState) -> None:
         """Store how the deliveries of a channel go."""
@@ -382,16 +379,16 @@ class Outbox:
 
     def signs(self, channel: str) -> Signs:
         """The signs of life of a channel's delivery."""
-        found = self._table.find(CHANNELS, channel) or {}
-        return Signs(found.get("lookedAt"), found.get("wokenAt"))
+        return _signs(self._channel(channel))
 
     def channel_report(self, channel: str) -> ChannelReport:
         """A channel as `GET /api/channels` shows it; `to_wire()` makes JSON of it."""
-        state = self.state(channel)
+        found = self._channel(channel)
+        state = _state(found)
         return ChannelReport(
             waiting=len(self.waiting(channel)),
             given_up=len(self.given_up(channel)),
-            last_look_at=self.signs(channel).looked_at,
+            last_look_at=_signs(found).looked_at,
             failing_since=state.failing_since,
             next_attempt_at=state.next_at,
             last_delivered_at=state.last_delivered_at,
@@ -399,6 +396,9 @@ class Outbox:
             last_error_at=state.last_error_at,
             recent=state.recent,
         )
+
+    def _channel(self, channel: str) -> Entity:
+        return self._table.find(CHANNELS, channel) or {}
 
 
 class _Unread:
@@ -452,6 +452,16 @@ def _known(model: type[Known], data: object) -> Known | None:
 def _entry_of(entity: Entity, owner: str) -> Entry:
     run, _, number = str(entity["RowKey"]).removeprefix(_FIRST).partition("-")
     return Entry(owner, int(run), int(number), "", _NEVER)
+
+
+def _state(entity: Entity) -> ChannelState:
+    with reading():
+        state = entity.get("state")
+        return ChannelState.model_validate_json(state) if state else ChannelState()
+
+
+def _signs(entity: Entity) -> Signs:
+    return Signs(entity.get("lookedAt"), entity.get("wokenAt"))
 
 
 def _keys_of(entity: Entity) -> Entity:
