@@ -11,9 +11,6 @@ from tools.chaos.run import run
 
 _PACE = Pace(host=(1, 3), azurite=(4, 6))
 
-# A connection that comes in the moment in which the receiver is killed is closed by nobody.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 
 @pytest.mark.long
 async def test_nothing_is_lost_doubled_or_wrong(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ async def run(
             )
             verdict = await asyncio.to_thread(judge.judge)
             verdict.wrong += [f"signed wrongly: {each}" for each in receiver.refused]
+            # The host goes before those that it calls: nobody closes a connection that comes later.
+            await asyncio.to_thread(started.close)
             return Result(
                 verdict,
                 starts=callers.asked,
