@@ -4,16 +4,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from demo.azurite import Azurite
 
 
-class MemoryAzurite(Azurite):
-    """Azurite that forgets all when it stops."""
+class CountedAzurite(Azurite):
+    """Azurite whose requests can be counted. It forgets all when it stops."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(None, log)
 
     def command(self) -> list[str]:
-        left_out = {"--silent", "--location", str(self._data)}
-        return [*(e for e in super().command() if e not in left_out), "--inMemoryPersistence"]
+        return [each for each in super().command() if each != "--silent"]
 
     @property
     def endpoint(self) -> str:

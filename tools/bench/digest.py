@@ -16,18 +16,16 @@ from tempfile import TemporaryDirectory
 
 from activities.deliver_notices import look
 from adapters.monitor_entities import row_entity
-from adapters.monitor_table import TABLE
 from adapters.outbox import Addressed, Outbox
 from adapters.services import get_services
-from adapters.table import BATCH, Entity, Operation, Table
 from domain.monitors.monitor import MonitorRow, State
 from domain.monitors.monitor_id import monitor_id
 from domain.monitors.occasions import of_poll
 from domain.notices.delivery import DeliveryProgress
 from tests.faulty_source import FaultySource, Reply
-from tools.bench.azurite import MemoryAzurite
+from tools.bench.azurite import CountedAzurite
 from tools.bench.figures import Figure
-from tools.bench.seeding import put_all
+from tools.bench.stored import Memory, write_all
 
 _COUNT = 10_000
 _LOOKS = 100  # at the most
@@ -46,9 +44,9 @@ def run() -> list[Figure]:
         folder = Path(name)
         receiver.behave("submit", Reply(204))
         (folder / "sources.toml").write_text(_CHANNEL.format(url=receiver.url))
-        with MemoryAzurite(folder / "azurite", folder / "azurite.log") as azurite:
+        with CountedAzurite(folder / "azurite.log") as azurite:
             connection = azurite.connection_string
-            _go_blind(connection, azurite.endpoint)
+            _go_blind(connection)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 settings = {
                     "AzureWebJobsStorage": connection,
@@ -63,12 +61,10 @@ def run() -> list[Figure]:
     ]
 
 
-def _go_blind(connection: str, endpoint: str) -> None:
+def _go_blind(connection: str) -> None:
     """Write live monitors whose polls were refused five minutes ago, with their notices."""
-    table, at = Table.connect(TABLE, connection=connection), datetime.now(UTC) - _AGO
-    table.ping()
-    index = _Index()
-    outbox, others = Outbox(index, lambda: at), list[Entity]()
+    memory, at = Memory(), datetime.now(UTC) - _AGO
+    outbox = Outbox(memory, lambda: at)
     for number in range(_COUNT):
         job_id = f"job-{number:06}"
         row = MonitorRow(
@@ -87,21 +83,9 @@ def _go_blind(connection: str, endpoint: str) -> None:
         [notice] = of_poll(row, blind, at)
         addressed = [Addressed(notice.numbered(1), 1, 1, ["ops"])]
         outbox.announce(row.id, addressed)
-        others += [row_entity(blind) | {"notices": 1}]
-        others += [operation[1] for operation in outbox.operations(row.id, addressed)]
-    put_all(endpoint, others)
-    for begin in range(0, _COUNT, BATCH):
-        table.commit(index.entries[begin : begin + BATCH])
-
-
-class _Index(Table):
-    """Keeps the entries that it is given, for transactions."""
-
-    def __init__(self) -> None:
-        self.entries: list[Operation] = []
-
-    def upsert(self, entity: Entity) -> None:
-        self.entries.append(("upsert", entity))
+        memory.upsert(row_entity(blind) | {"notices": 1})
+        memory.commit([*outbox.operations(row.id, addressed)])
+    write_all(connection, memory)
 
 
 def _looks(settings: dict[str, str]) -> list[Figure]:

@@ -20,7 +20,7 @@ from domain.monitors.monitor import MonitorRow, State
 from tests.api import Api, eventually, new_job_id
 from tests.faulty_source import FaultySource
 from tests.own_client import make_services, with_client
-from tools.bench.azurite import MemoryAzurite
+from tools.bench.azurite import CountedAzurite
 from tools.bench.figures import Figure
 from tools.bench.processes import memory_of
 from tools.bench.stored import LIFE, copy_instance, ended_row, write_ended
@@ -60,7 +60,7 @@ def take(size: Size) -> list[Figure]:
         folder = Path(name)
         (folder / "sources.toml").write_text(_SOURCE.format(url=source.url))
         stack = Stack(folder)
-        stack.azurite = MemoryAzurite(folder / "azurite", folder / "azurite.log")
+        stack.azurite = CountedAzurite(folder / "azurite.log")
         stack.host.environment = {"JOB_SOURCES_FILE": str(folder / "sources.toml")}
         with stack:
             rows = _prepare(stack, source, size.ended)

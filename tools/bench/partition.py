@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adapters.table import BATCH, Table
-from tools.bench.azurite import MemoryAzurite
+from tools.bench.azurite import CountedAzurite
 from tools.bench.figures import Figure
 from tools.bench.processes import cpu_of
 
@@ -20,7 +20,7 @@ def run() -> list[Figure]:
     """Take the figures; two minutes."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        with MemoryAzurite(folder / "azurite", folder / "azurite.log") as azurite:
+        with CountedAzurite(folder / "azurite.log") as azurite:
             table = Table.connect("Entries", connection=azurite.connection_string)
             table.ping()
             figures, begin = [], 0

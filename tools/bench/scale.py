@@ -20,7 +20,7 @@ from domain.monitors.monitor_id import monitor_id
 from domain.monitors.sweep import Sweep
 from tests.api import Api, eventually
 from tests.own_client import make_services, with_client
-from tools.bench.azurite import MemoryAzurite
+from tools.bench.azurite import CountedAzurite
 from tools.bench.ends import stored_ends
 from tools.bench.figures import Figure, percentile
 from tools.bench.job_system import JobSystemPart, source
@@ -69,7 +69,7 @@ def take(size: Size) -> list[Figure]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         jobs = JobSystemPart(folder / "jobs.log")
-        azurite = MemoryAzurite(folder / "azurite", folder / "azurite.log")
+        azurite = CountedAzurite(folder / "azurite.log")
         host = Host(folder / "hub.db", folder / "host.log")
         with jobs, azurite:
             sources = folder / "sources.toml"
@@ -94,7 +94,7 @@ def take(size: Size) -> list[Figure]:
                 host.stop()
 
 
-def _seed(size: Size, jobs: JobSystemPart, azurite: MemoryAzurite, host: Host) -> dict[str, str]:
+def _seed(size: Size, jobs: JobSystemPart, azurite: CountedAzurite, host: Host) -> dict[str, str]:
     """Watches that wait, and a sweep that has seen all. Returns the jobs by their monitors."""
     jobs.plan("model", 1)
     host.start(deadline=60)
@@ -116,7 +116,7 @@ def _seed(size: Size, jobs: JobSystemPart, azurite: MemoryAzurite, host: Host) -
 
 
 def _rounds(
-    size: Size, ids: dict[str, str], jobs: JobSystemPart, azurite: MemoryAzurite, host: Host
+    size: Size, ids: dict[str, str], jobs: JobSystemPart, azurite: CountedAzurite, host: Host
 ) -> list[Figure]:
     """After a round for warming up; the first polls come a minute after the watches are seeded."""
     time.sleep(2 * _INTERVAL)
@@ -150,7 +150,7 @@ def _rounds(
     ]
 
 
-def _lags(ended: dict[str, float], ids: dict[str, str], azurite: MemoryAzurite) -> list[Figure]:
+def _lags(ended: dict[str, float], ids: dict[str, str], azurite: CountedAzurite) -> list[Figure]:
     """From a job's end to its stored row."""
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -168,7 +168,7 @@ def _lags(ended: dict[str, float], ids: dict[str, str], azurite: MemoryAzurite) 
     ]
 
 
-def _reads(azurite: MemoryAzurite, host: Host) -> list[Figure]:
+def _reads(azurite: CountedAzurite, host: Host) -> list[Figure]:
     """Of all live watches."""
     services = make_services(azurite.connection_string)
     begin = time.monotonic()

@@ -50,16 +50,11 @@ def copies(model: MonitorRow, jobs: Sequence[str], wait: timedelta) -> list[Moni
 
 def write_rows(connection: str, endpoint: str, rows: Sequence[MonitorRow]) -> None:
     """Write the rows one by one, and their entries in the indexes a hundred at once."""
-    put_all(endpoint, map(entities.row_entity, rows))
+    asyncio.run(_put_all(endpoint, map(entities.row_entity, rows)))
     table = Table.connect(TABLE, connection=connection)
     for entity_of in (entities.live_entity, entities.list_entity):
         for begin in range(0, len(rows), BATCH):
             table.commit([("upsert", entity_of(row)) for row in rows[begin : begin + BATCH]])
-
-
-def put_all(endpoint: str, entities: Iterable[Entity]) -> None:
-    """Write entities of many partitions, one by one."""
-    asyncio.run(_put_all(endpoint, entities))
 
 
 async def _put_all(endpoint: str, entities: Iterable[Entity]) -> None:

@@ -32,7 +32,7 @@ class _Read(dict[str, Any]):
     metadata = {"etag": "any"}  # noqa: RUF012 - the same for all
 
 
-class _Memory(Table):
+class Memory(Table):
     """A table for one writer who looks up what it wrote by key."""
 
     def __init__(self) -> None:
@@ -72,22 +72,27 @@ def ended_row(number: int, state: State, started_at: datetime) -> MonitorRow:
 
 def write_ended(connection: str, rows: Iterable[MonitorRow]) -> int:
     """Write the monitors with their logs, and all that leads to them. Returns the rows' number."""
-    memory = _Memory()
+    memory = Memory()
     monitors = MonitorTable(memory)
     for row in rows:
         claimed = row.model_copy(update={"state": State.MONITORING, "ended_at": None})
         monitors.claim(claimed)
         poll(monitors, claimed, "processing")
         terminate(monitors, row.model_copy(update={"polls": 2, "raw_status": "completed"}))
+    write_all(connection, memory)
+    return len(memory.entities)
+
+
+def write_all(connection: str, memory: Memory) -> None:
+    """Write all that a table in memory has to the real one."""
     Table.connect(TABLE, connection=connection).ping()
     transactions = list(_transactions(memory))
     parts = [transactions[n::8] for n in range(8)]
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(partial(_write, connection), parts))
-    return len(memory.entities)
 
 
-def _transactions(memory: _Memory) -> Iterator[list[Operation]]:
+def _transactions(memory: Memory) -> Iterator[list[Operation]]:
     partitions: dict[str, list[Operation]] = defaultdict(list)
     for (partition, _), entity in memory.entities.items():
         partitions[partition].append(("upsert", dict(entity)))
