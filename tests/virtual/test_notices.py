@@ -47,6 +47,12 @@ def watched(lab: Lab, **settings: Any) -> str:
     return job_id
 
 
+def end(lab: Lab, job_id: str) -> None:
+    """Have a job end, and its watch with it."""
+    lab.source.behave(job_id, DONE)
+    lab.host.run_until(lab.ended(job_id), minutes=2)
+
+
 def silent(lab: Lab) -> list[str]:
     found: list[str] = lab.api.call("GET", "/api/health/details").json()["silentDeliveries"]
     return found
@@ -67,8 +73,7 @@ def file_silence(lab: Lab, count: int, channel: str = "ops") -> None:
 
 def test_an_end_is_told_within_seconds_and_noted(notices: Lab, receiver: FaultySource) -> None:
     job_id = watched(notices)
-    notices.source.behave(job_id, DONE)
-    notices.host.run_until(notices.ended(job_id), minutes=2)
+    end(notices, job_id)
     notices.host.advance(seconds=3)
     assert arrived(receiver) == [("ended", 1, "Succeeded")]
     assert arrived(receiver, "failures") == []
@@ -172,8 +177,7 @@ def test_milestones_are_told_once_each_to_those_who_asked_for_them(
         ("progress", 80),
     ]
     assert data[0]["title"] == f"demo: {job_id} is at 25 %"
-    notices.source.behave(job_id, DONE)
-    notices.host.run_until(notices.ended(job_id), minutes=2)
+    end(notices, job_id)
     notices.source.behave(job_id, {"status": "processing", "progress": 50})
     again = notices.api.start(jobId=job_id, fresh=True, pollIntervalSeconds=60)
     assert again["monitor"]["run"] == 2
@@ -268,8 +272,7 @@ def test_a_receiver_that_is_gone_for_a_day_is_given_up(
     caplog.set_level(logging.INFO)
     receiver.behave("submit", Reply(500))
     job_id = watched(notices)
-    notices.source.behave(job_id, DONE)
-    notices.host.run_until(notices.ended(job_id), minutes=2)
+    end(notices, job_id)
     notices.host.set_clock(hours=22)
     notices.host.advance(hours=1)
     assert waiting(notices) == 1
@@ -307,8 +310,7 @@ def test_a_delivery_that_stops_is_noticed_and_started_again(
         notices.host.terminate(instance, "by mistake")
     else:
         notices.host.suspend(instance)
-    notices.source.behave(second, DONE)
-    notices.host.run_until(notices.ended(second), minutes=2)
+    end(notices, second)
     if how == "silent":
         minutes = 0
         while silent(notices) != ["ops"]:
@@ -332,8 +334,7 @@ def test_a_delivery_whose_receiver_is_down_is_not_taken_for_silent(
     caplog.set_level(logging.INFO)
     receiver.behave("submit", Reply(503))
     job_id = watched(notices)
-    notices.source.behave(job_id, DONE)
-    notices.host.run_until(notices.ended(job_id), minutes=2)
+    end(notices, job_id)
     notices.host.advance(hours=3)
     assert waiting(notices) == 1
     assert told(caplog, "deliveryStarted") == []
@@ -365,8 +366,7 @@ def test_the_cleanup_removes_a_monitor_only_when_its_notices_are_out(
     monkeypatch.setattr("domain.notices.outbox.GIVEN_UP_AFTER", timedelta(days=10))
     receiver.behave("submit", Reply(500))
     job_id = watched(notices)
-    notices.source.behave(job_id, DONE)
-    notices.host.run_until(notices.ended(job_id), minutes=2)
+    end(notices, job_id)
     notices.host.set_clock(hours=30)
     notices.host.advance(hours=1)
     assert notices.state(job_id) == "Succeeded"
